@@ -1,0 +1,26 @@
+"""Alicia Scheduler: decides *when*; installed plugins decide *what*.
+
+``preview`` and ``ConfigError`` are loaded on first use, so that importing this package costs
+nothing.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from alicia_scheduler.api.errors import ConfigError
+    from alicia_scheduler.host.preview import preview
+
+__all__ = ["ConfigError", "preview"]
+
+_HOME = {
+    "ConfigError": "alicia_scheduler.api.errors",
+    "preview": "alicia_scheduler.host.preview",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOME[name]), name)

@@ -1,0 +1,149 @@
+"""What runs: the objects that a plugin's descriptors open, and what the host hands to them.
+
+All are protocols: a plugin's class needs no base class, so its unit tests need no host. What
+waits is ``async``; it runs on trio, under a deadline, in a task that carries the plugin's name,
+and must let ``trio.Cancelled`` pass.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+from zoneinfo import ZoneInfo
+
+from alicia_scheduler.api.errors import ConfigError
+from alicia_scheduler.api.model import EventExecution, Notification
+
+__all__ = [
+    "Action",
+    "ActionContext",
+    "PluginContext",
+    "Schedule",
+    "ScheduleContext",
+    "Sink",
+    "SinkContext",
+    "ServiceContext",
+]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleContext:
+    """What a schedule may know besides its own configuration.
+
+    Attributes:
+        timezone: the zone for wall-clock readings, or None when there is no default and a
+            local reading must be refused.
+        anchor: the instant the schedule was started (aware UTC); grids count from it.
+    """
+
+    timezone: ZoneInfo | None
+    anchor: datetime
+
+    def require_timezone(self) -> ZoneInfo:
+        """The zone.
+
+        Raises:
+            ConfigError: there is none, so a local reading has no meaning.
+        """
+        if self.timezone is None:
+            raise ConfigError(
+                "a local time needs a time zone, and none is set",
+                hint='set timezone = "Europe/Berlin" (or yours), or write the time with Z or an offset',
+            )
+        return self.timezone
+
+
+class Schedule(Protocol):
+    """When: a pure function from an instant to the next slot."""
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        """The first slot strictly later than ``instant``, or None when there is none.
+
+        Both are aware UTC datetimes. Pure: the same question always has the same answer. It
+        never waits, does no I/O and takes bounded time.
+        """
+        ...
+
+    def describe(self) -> str:
+        """One line for people, e.g. ``every 5 minutes``."""
+        ...
+
+
+class PluginContext(Protocol):
+    """What the host gives to anything a plugin opens."""
+
+    @property
+    def plugin(self) -> str:
+        """Name of the plugin, as ``alicia plugins list`` shows it."""
+        ...
+
+    @property
+    def instance(self) -> str:
+        """Name of this host on the network, stable across restarts (letters, digits, ``-``)."""
+        ...
+
+    @property
+    def logger(self) -> logging.Logger:
+        """A logger whose lines carry the plugin's name."""
+        ...
+
+    def now(self) -> datetime:
+        """The current instant by the kernel's clock (aware UTC). Use it instead of the system's,
+        so that a plugin lives in virtual time too."""
+        ...
+
+    def service(self, contract: type[T]) -> T:
+        """The running service that provides ``contract``. Ask each time: it may have restarted.
+
+        Raises:
+            ServiceUnavailable: it is not running at the moment (the kernel retries).
+        """
+        ...
+
+    def run_sync(self, function: Callable[..., T], *args: Any) -> Awaitable[T]:
+        """Run blocking code in a thread; on cancellation the thread is abandoned."""
+        ...
+
+
+class ActionContext(PluginContext, Protocol):
+    """What :attr:`ActionType.open` is given."""
+
+
+class SinkContext(PluginContext, Protocol):
+    """What :attr:`SinkType.open` is given."""
+
+
+class ServiceContext(PluginContext, Protocol):
+    """What :attr:`ServiceType.open` is given."""
+
+
+class Action(Protocol):
+    """What: does one attempt of one execution."""
+
+    async def run(self, config: Any, execution: EventExecution) -> object | None:
+        """Do it, and return what is worth keeping in the history (JSON-ready) or None.
+
+        ``config`` is the validated configuration of the event's action and must not be changed.
+        Returning means done: for a publish, that the broker acknowledged it.
+
+        Raises:
+            Retryable: it failed and may work later.
+            Permanent: it failed and never will.
+            Exception: anything else counts as failed, is retried by the event's policy and is
+                recorded with a trimmed traceback.
+        """
+        ...
+
+
+class Sink(Protocol):
+    """A place notifications go to."""
+
+    async def write(self, notifications: Sequence[Notification]) -> None:
+        """Write a batch, oldest first. An exception makes the host reopen the sink and write the
+        same batch again, after a back-off."""
+        ...

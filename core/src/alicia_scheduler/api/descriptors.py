@@ -1,0 +1,131 @@
+"""What a plugin's hooks yield: frozen descriptions, made without I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from alicia_scheduler.api.contracts import (
+    Action,
+    ActionContext,
+    Schedule,
+    ScheduleContext,
+    ServiceContext,
+    Sink,
+    SinkContext,
+)
+from alicia_scheduler.api.store import Store, StoreContext
+
+__all__ = ["ActionType", "HostInfo", "ScheduleType", "ServiceType", "SinkType", "StoreType"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostInfo:
+    """What a hook may know about the host it is asked by.
+
+    Attributes:
+        version: version of the distribution ``alicia-scheduler``.
+        api_version: ``(major, minor)`` of :mod:`alicia_scheduler.api`.
+    """
+
+    version: str
+    api_version: tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleType:
+    """A way to say when.
+
+    Attributes:
+        name: what events write as ``schedule_type``. Third parties use ``<plugin>.<type>``.
+        config: a msgspec Struct (``forbid_unknown_fields=True``), dataclass or attrs class; the
+            host validates ``schedule_config`` with it.
+        build: makes the schedule from a validated configuration. Raises ``ConfigError`` when the
+            configuration can never mean anything.
+        summary: one line for listings.
+    """
+
+    name: str
+    config: type[Any]
+    build: Callable[[Any, ScheduleContext], Schedule]
+    summary: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionType:
+    """Something an event can do.
+
+    Attributes:
+        name: what events write as ``action.type``. Third parties use ``<plugin>.<type>``.
+        config: class of the rest of the ``action`` object, as for :class:`ScheduleType`.
+        open: async context manager, entered once per host when first needed, that yields the
+            :class:`Action`.
+        requires: contracts of services that must run; the host starts their providers.
+        default_timeout: seconds per attempt for events that do not set ``timeout``.
+        summary: one line for listings.
+    """
+
+    name: str
+    config: type[Any]
+    open: Callable[[ActionContext], AbstractAsyncContextManager[Action]]
+    requires: tuple[type[Any], ...] = ()
+    default_timeout: float | None = None
+    summary: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SinkType:
+    """A place notifications go to, configured as ``[sinks.<name>]``.
+
+    Attributes:
+        name: the table's name. Third parties use ``<plugin>.<type>``.
+        config: class of the table.
+        open: async context manager that yields the :class:`Sink`; entered again after a fault.
+        accepts: the event types it wants, or None for all.
+        requires: contracts of services that must run.
+        summary: one line for listings.
+    """
+
+    name: str
+    config: type[Any]
+    open: Callable[[Any, SinkContext], AbstractAsyncContextManager[Sink]]
+    accepts: frozenset[str] | None = None
+    requires: tuple[type[Any], ...] = ()
+    summary: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceType:
+    """A long-lived part of a plugin, configured as ``[services.<name>]``.
+
+    It runs when it is configured, or when an action or sink in use requires what it provides.
+
+    Attributes:
+        name: the table's name. Third parties use ``<plugin>.<type>``.
+        config: class of the table.
+        open: async context manager that yields the running service. Entering it means started,
+            leaving it means stopped; the host restarts it with back-off when it raises.
+        provides: the contract (a class or protocol of ``alicia_scheduler.api``, or the plugin's
+            own) by which others ask for it.
+        requires: contracts of services that must be started before and stopped after it.
+        summary: one line for listings.
+    """
+
+    name: str
+    config: type[Any]
+    open: Callable[[Any, ServiceContext], AbstractAsyncContextManager[Any]]
+    provides: type[Any] | None = None
+    requires: tuple[type[Any], ...] = ()
+    summary: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreType:
+    """A keeper of events and executions, chosen by name in the configuration."""
+
+    name: str
+    config: type[Any]
+    open: Callable[[Any, StoreContext], AbstractAsyncContextManager[Store]]
+    summary: str = ""

@@ -1,0 +1,77 @@
+"""Every hook there is. A hook is a plain function, called once at load; it only *offers* things.
+
+A plugin implements the ones it needs in the module that its entry point names::
+
+    # pyproject.toml
+    [project.entry-points."alicia_scheduler.plugins"]
+    lamp = "my_lamp"
+
+    # my_lamp.py
+    from alicia_scheduler.api import ActionType, hookimpl
+
+    @hookimpl
+    def alicia_action_types():
+        yield ActionType(name="lamp.blink", config=BlinkConfig, open=open_lamp)
+
+Hooks may leave out ``info``. They do no I/O and are never ``async``: what waits is a method of
+what a descriptor opens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+import pluggy
+
+from alicia_scheduler.api.descriptors import (
+    ActionType,
+    HostInfo,
+    ScheduleType,
+    ServiceType,
+    SinkType,
+    StoreType,
+)
+
+__all__ = ["PROJECT_NAME", "hookimpl", "hookspec"]
+
+PROJECT_NAME = "alicia_scheduler"
+
+hookspec = pluggy.HookspecMarker(PROJECT_NAME)
+hookimpl = pluggy.HookimplMarker(PROJECT_NAME)
+
+
+@hookspec
+def alicia_schedule_types(info: HostInfo) -> Iterable[ScheduleType]:
+    """Ways to say when. Added in API 1.0."""
+    return ()
+
+
+@hookspec
+def alicia_action_types(info: HostInfo) -> Iterable[ActionType]:
+    """Things an event can do. Added in API 1.0."""
+    return ()
+
+
+@hookspec
+def alicia_sinks(info: HostInfo) -> Iterable[SinkType]:
+    """Places notifications go to. Added in API 1.0."""
+    return ()
+
+
+@hookspec
+def alicia_services(info: HostInfo) -> Iterable[ServiceType]:
+    """Long-lived parts: connections, servers. Added in API 1.0."""
+    return ()
+
+
+@hookspec
+def alicia_stores(info: HostInfo) -> Iterable[StoreType]:
+    """Keepers of events and executions. Added in API 1.0."""
+    return ()
+
+
+@hookspec
+def alicia_commands(info: HostInfo) -> Iterable[click.Command]:
+    """Commands for the ``alicia`` command line. Added in API 1.0."""
+    return ()

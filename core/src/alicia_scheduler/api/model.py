@@ -1,0 +1,234 @@
+"""The data model: events, executions, notifications. DESIGN section 3 fixes the names.
+
+Every value is frozen: an edit makes a new one. Instants are aware UTC datetimes, durations are
+seconds as float. On the wire (JSON, MQTT, ``--json``) instants are epoch seconds as float;
+:func:`to_wire` is the one place where the two meet.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import Enum, StrEnum
+from typing import Any
+
+import msgspec
+
+__all__ = [
+    "EventExecution",
+    "EventRecord",
+    "EventState",
+    "Misfire",
+    "Mode",
+    "Notification",
+    "OnInterrupted",
+    "ScheduledEvent",
+    "Status",
+    "Trigger",
+    "from_epoch",
+    "to_epoch",
+    "to_wire",
+]
+
+
+class Status(StrEnum):
+    """Where an execution stands. The Alicia bus knows the first five."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+    MISSED = "missed"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def final(self) -> bool:
+        """True when nothing can follow: the disposition of the slot."""
+        return self not in (Status.PENDING, Status.RUNNING)
+
+
+class Trigger(StrEnum):
+    """Why an execution exists."""
+
+    SCHEDULE = "schedule"
+    MANUAL = "manual"
+    RETRY = "retry"
+    CATCHUP = "catchup"
+    RECOVERY = "recovery"
+
+
+class Mode(StrEnum):
+    """What a due slot does while the event still runs (Home Assistant's names and meaning)."""
+
+    SINGLE = "single"
+    RESTART = "restart"
+    QUEUED = "queued"
+    PARALLEL = "parallel"
+
+
+class Misfire(StrEnum):
+    """What happens to slots that are noticed late."""
+
+    LATEST = "latest"
+    ALL = "all"
+    SKIP = "skip"
+
+
+class OnInterrupted(StrEnum):
+    """What happens to an execution found unfinished after a crash or a stop."""
+
+    RERUN = "rerun"
+    FAIL = "fail"
+
+
+class ScheduledEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A definition: when, what, and by which policy. Immutable; an edit makes a new revision.
+
+    Durations are seconds. ``timezone`` is an IANA name or None for the host's. ``action`` is an
+    object with ``type``; the action type validates the rest, as the schedule type validates
+    ``schedule_config``.
+    """
+
+    event_id: str
+    name: str
+    schedule_type: str
+    schedule_config: dict[str, Any]
+    action: dict[str, Any]
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    enabled: bool = True
+    timezone: str | None = None
+    max_retries: int = 3
+    retry_delay: float = 60.0
+    retry_backoff: float = 2.0
+    retry_max_delay: float = 3600.0
+    retry_jitter: float = 0.1
+    timeout: float = 300.0
+    mode: Mode = Mode.SINGLE
+    max_executions: int = 10
+    misfire: Misfire = Misfire.LATEST
+    misfire_grace: float | None = None
+    jitter: float = 0.0
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    max_runs: int | None = None
+    on_interrupted: OnInterrupted = OnInterrupted.RERUN
+    created_at: datetime
+    updated_at: datetime
+    revision: int = 1
+    origin: str = "api"
+
+
+class EventState(msgspec.Struct, frozen=True, kw_only=True):
+    """What the kernel keeps about an event while it lives; not part of the definition.
+
+    ``run_count`` counts executions that started and ended; ``success_count`` and
+    ``failure_count`` split it. Attempts of one execution are one run.
+    """
+
+    next_run: datetime | None = None
+    last_run: datetime | None = None
+    last_status: Status = Status.PENDING
+    run_count: int = 0
+    success_count: int = 0
+    failure_count: int = 0
+
+
+class EventRecord(msgspec.Struct, frozen=True):
+    """A definition together with its state: what a listing shows and the store keeps."""
+
+    event: ScheduledEvent
+    state: EventState
+
+
+class EventExecution(msgspec.Struct, frozen=True, kw_only=True):
+    """The run for one slot, or for one manual trigger; it has one or more attempts.
+
+    ``scheduled_time`` is the slot. ``retry_count`` is the number of attempts after the first, so
+    the first attempt has 0. While a retry waits, ``status`` is pending and ``next_attempt_at``
+    says until when. ``reason`` says more about a status in a stable word (``timeout``,
+    ``overlap``, ``grace``, ``coalesced``, ``crash``, ``shutdown``, …).
+    """
+
+    execution_id: str
+    event_id: str
+    revision: int
+    scheduled_time: datetime
+    status: Status = Status.PENDING
+    trigger: Trigger = Trigger.SCHEDULE
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    result: dict[str, Any] | None = None
+    error_message: str | None = None
+    retry_count: int = 0
+    reason: str | None = None
+    next_attempt_at: datetime | None = None
+
+    @property
+    def attempt(self) -> int:
+        """Number of the current attempt, counted from 1."""
+        return self.retry_count + 1
+
+    @property
+    def lateness(self) -> float | None:
+        """Seconds from the slot to the start of the execution, or None if it never started."""
+        if self.start_time is None:
+            return None
+        return (self.start_time - self.scheduled_time).total_seconds()
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from start to end, or None if it has not started or not ended."""
+        if self.start_time is None or self.end_time is None:
+            return None
+        return (self.end_time - self.start_time).total_seconds()
+
+    @property
+    def idempotency_key(self) -> str:
+        """Same for each repetition of one attempt, different otherwise: event, slot, attempt."""
+        return f"{self.event_id}/{to_epoch(self.scheduled_time):.6f}/{self.attempt}"
+
+
+class Notification(msgspec.Struct, frozen=True, kw_only=True):
+    """A lifecycle message of the kernel, in the shape the Alicia bus knows.
+
+    ``sequence`` grows by one with each notification of a host.
+    """
+
+    event_type: str
+    event_data: dict[str, Any]
+    timestamp: datetime
+    source: str
+    sequence: int
+
+
+def to_epoch(instant: datetime) -> float:
+    """Epoch seconds of an aware instant, exact to the microsecond."""
+    return instant.timestamp()
+
+
+def from_epoch(seconds: float) -> datetime:
+    """The aware UTC instant of epoch seconds, rounded to the microsecond."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def to_wire(value: object) -> Any:
+    """Plain JSON-ready data for a model value: instants become epoch seconds (float).
+
+    An :class:`EventRecord` becomes one flat object, definition and state together, as the wire
+    model of DESIGN section 3 has it.
+    """
+    if isinstance(value, datetime):
+        return value.timestamp()
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, EventRecord):
+        return {**to_wire(value.event), **to_wire(value.state)}
+    if isinstance(value, msgspec.Struct):
+        return {name: to_wire(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, dict):
+        return {key: to_wire(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_wire(item) for item in value]
+    return value

@@ -1,0 +1,131 @@
+"""The Store contract: what keeps events and executions, and what the kernel asks of it.
+
+A store is told *changes*; one :meth:`Store.commit` is one transaction, durable when it returns.
+It answers reads from what was committed. The embedded SQLite store implements this, and a
+server-backed one would: nothing outside ``store/`` knows more than what is written here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from alicia_scheduler.api.model import (
+    EventExecution,
+    EventRecord,
+    EventState,
+    ScheduledEvent,
+    Status,
+)
+
+__all__ = [
+    "Change",
+    "Due",
+    "RemoveEvent",
+    "SaveEvent",
+    "SaveExecution",
+    "SaveState",
+    "Store",
+    "StoreContext",
+]
+
+
+class SaveEvent(msgspec.Struct, frozen=True):
+    """Insert a definition with its state, or replace both."""
+
+    event: ScheduledEvent
+    state: EventState
+
+
+class SaveState(msgspec.Struct, frozen=True):
+    """Replace the state of an event; the definition stays. No effect when the event is gone."""
+
+    event_id: str
+    state: EventState
+
+
+class RemoveEvent(msgspec.Struct, frozen=True):
+    """Delete a definition and its state; its executions stay as history."""
+
+    event_id: str
+
+
+class SaveExecution(msgspec.Struct, frozen=True):
+    """Insert an execution, or replace the one with the same id."""
+
+    execution: EventExecution
+
+
+Change = SaveEvent | SaveState | RemoveEvent | SaveExecution
+
+
+class Due(msgspec.Struct, frozen=True):
+    """An entry of the index of what comes next.
+
+    It is the next slot of an event, or, when ``execution_id`` is set, the next attempt of an
+    execution that waits for its retry.
+    """
+
+    at: datetime
+    event_id: str
+    execution_id: str | None = None
+
+
+class StoreContext(Protocol):
+    """What :attr:`StoreType.open` is given."""
+
+    @property
+    def state_dir(self) -> Path:
+        """Directory of the host's state, existing and locked by this host."""
+        ...
+
+
+class Store(Protocol):
+    """Keeps events and executions. See the module's text for the rules."""
+
+    async def commit(self, changes: Sequence[Change]) -> None:
+        """Apply ``changes`` in order, all or none, and return when they are durable.
+
+        Calls that wait at the same time may share one transaction.
+
+        Raises:
+            StoreError: nothing of ``changes`` was applied.
+        """
+        ...
+
+    async def next_due(self, *, after: Due | None, limit: int) -> list[Due]:
+        """The earliest entries of enabled events and waiting retries, in order of
+        ``(at, event_id, execution_id)``; with ``after``, those that follow it."""
+        ...
+
+    async def records(self, event_ids: Iterable[str]) -> dict[str, EventRecord]:
+        """The events with these ids; unknown ids are left out."""
+        ...
+
+    async def list_events(
+        self, *, after_id: str | None = None, limit: int = 1000, origin: str | None = None
+    ) -> list[EventRecord]:
+        """A page of events in order of id, beginning behind ``after_id``."""
+        ...
+
+    async def execution(self, execution_id: str) -> EventExecution | None:
+        """One execution, or None."""
+        ...
+
+    async def list_executions(
+        self,
+        *,
+        event_id: str | None = None,
+        statuses: Iterable[Status] | None = None,
+        limit: int = 100,
+    ) -> list[EventExecution]:
+        """The newest executions first (by slot, then by insertion)."""
+        ...
+
+    async def unfinished(self) -> list[EventExecution]:
+        """Every execution that is pending or running, oldest slot first."""
+        ...
