@@ -53,7 +53,7 @@ class ScheduleContext:
         if self.timezone is None:
             raise ConfigError(
                 "a local time needs a time zone, and none is set",
-                hint='set timezone = "Europe/Berlin" (or yours), or write the time with Z or an offset',
+                hint='set timezone = "Europe/Berlin" (or yours), or add Z or an offset to the time',
             )
         return self.timezone
 
