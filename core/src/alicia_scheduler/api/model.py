@@ -125,9 +125,17 @@ class EventState(msgspec.Struct, frozen=True, kw_only=True):
 
     ``run_count`` counts executions that started and ended; ``success_count`` and
     ``failure_count`` split it. Attempts of one execution are one run.
+
+    ``next_run`` is the next slot, ``next_due`` when the kernel acts on it: the slot plus its
+    jitter. ``anchor`` is the instant the schedule was started; grids count from it. It is None
+    until the schedule type was there to start it. ``slot_count`` counts the slots that led to an
+    execution, which is what ``max_runs`` bounds.
     """
 
     next_run: datetime | None = None
+    next_due: datetime | None = None
+    anchor: datetime | None = None
+    slot_count: int = 0
     last_run: datetime | None = None
     last_status: Status = Status.PENDING
     run_count: int = 0

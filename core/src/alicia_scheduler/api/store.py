@@ -14,6 +14,7 @@ from typing import Protocol
 
 import msgspec
 
+from alicia_scheduler.api.errors import StoreError
 from alicia_scheduler.api.model import (
     EventExecution,
     EventRecord,
@@ -29,6 +30,7 @@ __all__ = [
     "SaveEvent",
     "SaveExecution",
     "SaveState",
+    "SlotTaken",
     "Store",
     "StoreContext",
 ]
@@ -55,7 +57,12 @@ class RemoveEvent(msgspec.Struct, frozen=True):
 
 
 class SaveExecution(msgspec.Struct, frozen=True):
-    """Insert an execution, or replace the one with the same id."""
+    """Insert an execution, or replace the one with the same id.
+
+    An execution keeps its event and its slot for life. Of the executions with the trigger
+    ``schedule`` or ``catchup``, an event has one for a slot: another one is refused with
+    :class:`SlotTaken`, until the event is removed.
+    """
 
     execution: EventExecution
 
@@ -66,13 +73,32 @@ Change = SaveEvent | SaveState | RemoveEvent | SaveExecution
 class Due(msgspec.Struct, frozen=True):
     """An entry of the index of what comes next.
 
-    It is the next slot of an event, or, when ``execution_id`` is set, the next attempt of an
+    It is the next slot of an event (``at`` is its state's ``next_due``), or, when ``execution_id`` is set, the next attempt of an
     execution that waits for its retry.
     """
 
     at: datetime
     event_id: str
     execution_id: str | None = None
+
+
+class SlotTaken(StoreError):
+    """A commit would have run a slot a second time; the last line of defence against doubling.
+
+    Attributes:
+        execution_id: the execution that was refused.
+        event_id: its event.
+        scheduled_time: the slot, which has an execution already.
+    """
+
+    def __init__(self, execution_id: str, event_id: str, scheduled_time: datetime) -> None:
+        super().__init__(
+            f"event {event_id} has an execution for {scheduled_time.isoformat()} already; "
+            f"{execution_id} would be a second one"
+        )
+        self.execution_id = execution_id
+        self.event_id = event_id
+        self.scheduled_time = scheduled_time
 
 
 class StoreContext(Protocol):
@@ -92,8 +118,12 @@ class Store(Protocol):
 
         Calls that wait at the same time may share one transaction.
 
+        Cancellation either withdraws ``changes`` wholly, or comes too late and lets them be
+        committed: when ``Cancelled`` leaves this method, nothing of them was applied.
+
         Raises:
-            StoreError: nothing of ``changes`` was applied.
+            SlotTaken: a slot would have run twice; nothing of ``changes`` was applied.
+            StoreError: any other reason; nothing of ``changes`` was applied.
         """
         ...
 

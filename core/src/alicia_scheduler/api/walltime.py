@@ -1,0 +1,291 @@
+"""Local time, once and for all: what the clocks of a zone do, and the walk from readings to instants.
+
+A *reading* is what a wall clock shows: a naive ``datetime``. An *instant* is a point in absolute
+time: an aware ``datetime`` in UTC. A schedule by the wall clock only has to name its readings
+(:class:`Readings`); :func:`next_instant` turns them into instants across clock changes of any
+size, at any minute. Everything here is pure, and arithmetic is done in UTC or on readings, never
+on local aware datetimes, which Python compares and subtracts by what their clocks show.
+
+When a clock is changed there are two kinds of trouble. A **gap** is the span of readings that is
+left out when it goes forward. A **repeated** span is the readings that come twice when it goes
+back, once in the *first pass* and once in the *second*. Neither has to be an hour (half of one on
+Lord Howe Island, two at Troll station), begin on the hour (Chatham), or stay within a day (Samoa
+left out the whole of 2011-12-30), so nothing here assumes it: the facts come from the zone data.
+"""
+
+# ruff: noqa: DTZ901  # the first and last reading there are have no zone, as all readings
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import lru_cache
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+__all__ = [
+    "Change",
+    "ClockPolicy",
+    "OnGap",
+    "OnRepeat",
+    "Readings",
+    "changes_between",
+    "first_instant",
+    "instants_of",
+    "next_instant",
+    "reading_at",
+]
+
+ZERO = timedelta(0)
+MICROSECOND = timedelta(microseconds=1)
+SECOND = timedelta(seconds=1)
+
+EARLIEST = datetime(1, 1, 3, tzinfo=UTC)
+LATEST = datetime(9999, 12, 29, tzinfo=UTC)
+"""Zone data are asked between these: beyond, the local time of some zone leaves the calendar."""
+
+PROBE = timedelta(days=2)
+"""How far apart a year is probed for changes of the clock. Two changes that cancel each other have
+never been closer than just under four days (Freetown, September 1939); a test holds this against
+the installed zone data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of a zone's clocks.
+
+    Attributes:
+        at: the instant: the first one at which the new offset holds.
+        offset_before, offset_after: local time minus UTC on either side.
+    """
+
+    at: datetime
+    offset_before: timedelta
+    offset_after: timedelta
+
+    @property
+    def size(self) -> timedelta:
+        """How far the clocks move: positive makes a gap, negative makes a repeated span."""
+        return self.offset_after - self.offset_before
+
+    @property
+    def reading_before(self) -> datetime:
+        """What the clocks would have shown at :attr:`at`: where a gap begins, or where a repeated
+        span ends."""
+        return _reading(self.at, self.offset_before)
+
+    @property
+    def reading_after(self) -> datetime:
+        """What the clocks show at :attr:`at`: where a gap ends, or where a repeated span begins."""
+        return _reading(self.at, self.offset_after)
+
+
+def reading_at(instant: datetime, zone: ZoneInfo) -> datetime:
+    """What the wall clocks of ``zone`` show at ``instant``, as a naive datetime.
+
+    Where that would lie outside the years 1 to 9999, it is the first or last reading there is.
+    """
+    return _reading(instant.astimezone(UTC), _offset_at(instant, zone))
+
+
+def instants_of(reading: datetime, zone: ZoneInfo) -> tuple[datetime, ...]:
+    """Every instant at which the clocks of ``zone`` show ``reading``, in order.
+
+    None when the reading falls in a gap, two when it is repeated, otherwise one.
+
+    Raises:
+        OverflowError: an instant lies outside the years 1 to 9999 in UTC.
+    """
+    passes = {_instant(reading, _offset_of(reading, zone, fold)) for fold in (0, 1)}
+    return tuple(sorted(instant for instant in passes if reading_at(instant, zone) == reading))
+
+
+def first_instant(reading: datetime, zone: ZoneInfo) -> datetime:
+    """The one instant that stands for ``reading``: its only one, the one of the first pass when it
+    is repeated, or the first instant after the gap when no clock ever shows it.
+
+    Raises:
+        OverflowError: the instant lies outside the years 1 to 9999 in UTC.
+    """
+    by_old_offset = _instant(reading, _offset_of(reading, zone, 0))
+    if reading_at(by_old_offset, zone) == reading:
+        return by_old_offset
+    by_new_offset = _instant(reading, _offset_of(reading, zone, 1))
+    return _only_change(by_new_offset, by_old_offset, zone).at
+
+
+def changes_between(after: datetime, until: datetime, zone: ZoneInfo) -> Iterator[Change]:
+    """The changes of the clocks of ``zone`` with ``after < change.at <= until``, in order."""
+    for year in range(after.year, until.year + 1):
+        for change in _changes_in(year, zone):
+            if change.at > until:
+                return
+            if change.at > after:
+                yield change
+
+
+@lru_cache(maxsize=1024)
+def _changes_in(year: int, zone: ZoneInfo) -> tuple[Change, ...]:
+    """The changes in a year of UTC."""
+    changes = []
+    low = max(EARLIEST, datetime(year, 1, 1, tzinfo=UTC) - SECOND) if year > 1 else EARLIEST
+    end = min(LATEST, datetime(year, 12, 31, 23, 59, 59, tzinfo=UTC))
+    offset = _offset_at(low, zone)
+    while low < end:
+        high = min(low + PROBE, end)
+        offset_at_high = _offset_at(high, zone)
+        if offset_at_high != offset:
+            changes.append(_only_change(low, high, zone))
+        low, offset = high, offset_at_high
+    return tuple(changes)
+
+
+def _only_change(low: datetime, high: datetime, zone: ZoneInfo) -> Change:
+    """The change with ``low < at <= high``, by bisection to the second, which is as fine as zone
+    data are."""
+    before, after = _offset_at(low, zone), _offset_at(high, zone)
+    start = low.replace(microsecond=0)
+    early, late = 0, -((start - high) // SECOND)
+    while late - early > 1:
+        middle = (early + late) // 2
+        if _offset_at(start + middle * SECOND, zone) == before:
+            early = middle
+        else:
+            late = middle
+    return Change(start + late * SECOND, before, after)
+
+
+def _offset_at(instant: datetime, zone: ZoneInfo) -> timedelta:
+    """Local time minus UTC at an instant."""
+    inside = min(max(instant, EARLIEST), LATEST)
+    return inside.astimezone(zone).utcoffset() or ZERO
+
+
+def _offset_of(reading: datetime, zone: ZoneInfo, fold: int) -> timedelta:
+    """The offset before (``fold`` 0) or after (1) the change that ``reading`` falls into (PEP 495).
+    For an ordinary reading both are the same."""
+    return reading.replace(tzinfo=zone, fold=fold).utcoffset() or ZERO
+
+
+def _reading(instant: datetime, offset: timedelta) -> datetime:
+    try:
+        return (instant + offset).replace(tzinfo=None)
+    except OverflowError:
+        return datetime.max if offset > ZERO else datetime.min
+
+
+def _instant(reading: datetime, offset: timedelta) -> datetime:
+    return (reading - offset).replace(tzinfo=UTC)
+
+
+class Readings(Protocol):
+    """The readings that a schedule names, as a set that can be searched upwards."""
+
+    def first_from(self, reading: datetime) -> datetime | None:
+        """The first named reading that is not earlier than ``reading``, or None.
+
+        Both are naive. Pure, and bounded in time.
+        """
+        ...
+
+
+class OnGap(StrEnum):
+    """What becomes of readings that fall in a gap."""
+
+    AFTER = "after"
+    """All of them together run once, at the first instant after the gap."""
+    SKIP = "skip"
+    """They do not run."""
+
+
+class OnRepeat(StrEnum):
+    """What becomes of readings that come twice."""
+
+    FIRST = "first"
+    """They run in the first pass only."""
+    BOTH = "both"
+    """They run in each pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockPolicy:
+    """How a schedule by the wall clock meets the changes of that clock.
+
+    Attributes:
+        gap: the rule for readings that are left out.
+        repeat: the rule for readings that come twice.
+        below: both rules hold for changes smaller than this; a larger one is taken as it comes
+            (skip the gap, run in both passes). None: they hold for every change.
+    """
+
+    gap: OnGap = OnGap.AFTER
+    repeat: OnRepeat = OnRepeat.FIRST
+    below: timedelta | None = None
+
+    def catches_up(self, change: Change) -> bool:
+        """Whether readings in the gap of ``change`` run after it."""
+        return change.size > ZERO and self.gap is OnGap.AFTER and self._covers(change)
+
+    def drops_second_pass(self, change: Change) -> bool:
+        """Whether readings in the span that ``change`` repeats run in the first pass only."""
+        return change.size < ZERO and self.repeat is OnRepeat.FIRST and self._covers(change)
+
+    def _covers(self, change: Change) -> bool:
+        return self.below is None or abs(change.size) < self.below
+
+
+def next_instant(
+    readings: Readings, after: datetime, zone: ZoneInfo, policy: ClockPolicy
+) -> datetime | None:
+    """The first instant strictly later than ``after`` that ``readings`` and ``policy`` give.
+
+    The walk goes through stretches of constant offset. Within one, the next reading is looked for
+    as if the offset held for ever. When the clock changes on the way there (or exactly there), the
+    policy says whether the change itself is the answer, and from which reading the search goes on
+    under the new offset.
+
+    Args:
+        readings: what the schedule names.
+        after: an aware UTC instant.
+        zone: whose wall clock is read.
+        policy: how changes of that clock are met.
+
+    Returns:
+        An aware UTC instant, or None when there is none before the year 10000.
+    """
+    offset = _offset_at(after, zone)
+    start = _start(after, offset, zone, policy)
+    reading = readings.first_from(start) if start else None
+    while reading is not None:
+        try:
+            instant = _instant(reading, offset)
+        except OverflowError:
+            return None
+        change = next(changes_between(after, instant, zone), None)
+        if change is None:
+            return instant
+        if policy.catches_up(change) and reading < change.reading_after:
+            return change.at
+        if not policy.drops_second_pass(change):
+            reading = readings.first_from(change.reading_after)
+        after, offset = change.at, change.offset_after
+    return None
+
+
+def _start(
+    after: datetime, offset: timedelta, zone: ZoneInfo, policy: ClockPolicy
+) -> datetime | None:
+    """The first reading later than ``after`` that may run under ``offset``, or None at the end of
+    the calendar. Within a second pass that is dropped, it is the end of that pass."""
+    reading = _reading(after, offset)
+    if reading == datetime.max:
+        return None
+    offset_of_first_pass = _offset_of(reading, zone, 0)
+    if offset_of_first_pass > offset:
+        first_pass = _instant(reading, offset_of_first_pass)
+        change = next(changes_between(first_pass, after, zone))
+        if policy.drops_second_pass(change):
+            return change.reading_before
+    return reading + MICROSECOND

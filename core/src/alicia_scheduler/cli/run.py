@@ -1,0 +1,86 @@
+"""``alicia run``: the host in the foreground, until a signal."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections import Counter
+
+import click
+import trio
+
+from alicia_scheduler.api.errors import StoreError
+from alicia_scheduler.api.model import Notification
+from alicia_scheduler.cli.configured import load_checked, warnings_of
+from alicia_scheduler.cli.output import fail
+from alicia_scheduler.host.host import Host
+
+__all__ = ["run"]
+
+ENDS = {
+    "execution_completed": "completed",
+    "execution_failed": "failed",
+    "execution_timed_out": "timed out",
+    "execution_cancelled": "cancelled",
+    "execution_interrupted": "interrupted",
+    "execution_skipped": "skipped",
+    "execution_missed": "missed",
+}
+
+
+@click.command()
+@click.argument("config", type=click.Path())
+def run(config: str) -> None:
+    """Run the events of the configuration file CONFIG until SIGINT (Ctrl-C) or SIGTERM.
+
+    On a signal nothing new starts, running executions get drain_timeout to end, and the exit
+    code is 0. A second signal cancels what still runs.
+    """
+    configuration, registry, checked = load_checked(config)
+    logging.basicConfig(
+        level=configuration.settings.log_level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    for warning in warnings_of(registry, checked):
+        click.echo(f"warning: {warning}", err=True)
+    host = Host(configuration.settings, checked, registry, state_dir=configuration.state_dir)
+    tally: Counter[str] = Counter()
+    host.notifier.listen(lambda notification: _count(tally, notification))
+    try:
+        trio.run(_until_signal, host, strict_exception_groups=True)
+    except* StoreError as group:
+        fail("; ".join(str(error) for error in _leaves(group)))
+    ended = ", ".join(f"{count} {word}" for word, count in tally.items())
+    click.echo(f"stopped; executions in this run: {ended or 'none'}", err=True)
+
+
+async def _until_signal(host: Host) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_obey_signals, host, nursery.cancel_scope)
+        await host.run()
+        nursery.cancel_scope.cancel()
+
+
+async def _obey_signals(host: Host, scope: trio.CancelScope) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+        host_told = False
+        async for _ in received:
+            if host_told:
+                scope.cancel()
+            host.stop()
+            host_told = True
+
+
+def _count(tally: Counter[str], notification: Notification) -> None:
+    word = ENDS.get(notification.event_type)
+    if word is not None:
+        tally[word] += 1
+
+
+def _leaves(group: BaseExceptionGroup[StoreError]) -> list[StoreError]:
+    found: list[StoreError] = []
+    for error in group.exceptions:
+        found.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    return found

@@ -1,0 +1,180 @@
+"""A configuration held against the installed plugins: every mistake with its place, and what is
+left is ready to run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+from alicia_scheduler.api.contracts import ScheduleContext
+from alicia_scheduler.api.descriptors import ActionType, ScheduleType, ServiceType, SinkType
+from alicia_scheduler.api.errors import ConfigError
+from alicia_scheduler.api.model import ScheduledEvent
+from alicia_scheduler.api.walltime import load_timezone
+from alicia_scheduler.config.convert import convert, convert_all
+from alicia_scheduler.config.events import event_from_config
+from alicia_scheduler.config.load import Configuration
+from alicia_scheduler.host.registry import Family, Offer, Registry, action_of
+from alicia_scheduler.host.services import ConfiguredService
+from alicia_scheduler.host.sinks import ConfiguredSink
+from alicia_scheduler.kernel.prepared import Unresolved
+
+__all__ = ["Checked", "check_configuration"]
+
+T = TypeVar("T", ServiceType, SinkType)
+U = TypeVar("U", ScheduleType, ActionType)
+
+
+@dataclass
+class Checked:
+    """A configuration, checked.
+
+    Attributes:
+        issues: mistakes; with any, nothing may run.
+        unresolved: sentences about types that are not installed. The host runs without them.
+    """
+
+    services: list[ConfiguredService] = field(default_factory=list)
+    sinks: list[ConfiguredSink] = field(default_factory=list)
+    events: list[ScheduledEvent] = field(default_factory=list)
+    issues: list[ConfigError] = field(default_factory=list)
+    unresolved: list[str] = field(default_factory=list)
+
+
+def check_configuration(
+    configuration: Configuration, registry: Registry, *, now: datetime
+) -> Checked:
+    """Check everything, collecting all mistakes; each has the file and the line it stands on."""
+    checked = Checked()
+    found: list[ConfigError] = []
+    checked.services = [
+        ConfiguredService(offer, config)
+        for offer, config in _parts(
+            "services", configuration.services, registry.services, found, checked
+        )
+    ]
+    checked.sinks = [
+        ConfiguredSink(offer, config)
+        for offer, config in _parts("sinks", configuration.sinks, registry.sinks, found, checked)
+    ]
+    checker = _EventChecker(registry, configuration, found, checked.unresolved, now)
+    for event_id, raw in configuration.events.items():
+        event = event_from_config(
+            event_id, raw, now=now, origin="file", issues=found, path=("events", event_id)
+        )
+        if event is not None:
+            checker.check(event)
+            checked.events.append(event)
+    _add_required_services(registry, checked)
+    located = [configuration.locate(issue) for issue in found]
+    checked.issues = sorted(
+        [*configuration.issues, *located], key=lambda issue: (issue.file or "", issue.line or 0)
+    )
+    return checked
+
+
+def _parts(
+    table: str,
+    raw: dict[str, Any],
+    family: Family[T],
+    found: list[ConfigError],
+    checked: Checked,
+) -> Iterator[tuple[Offer[T], Any]]:
+    """The configured parts of one kind that are installed and whose configuration is right."""
+    for name, options in raw.items():
+        try:
+            offer = family.get(name)
+        except Unresolved as error:
+            checked.unresolved.append(f"{table}.{name}: {error}")
+        except ConfigError as error:
+            found.append(error.under(table, name))
+        else:
+            before = len(found)
+            config = convert_all(options, offer.type.config, found, path=(table, name))
+            if len(found) == before:
+                yield offer, config
+
+
+class _EventChecker:
+    """Checks what only the plugins know about an event: its schedule and its action."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        configuration: Configuration,
+        found: list[ConfigError],
+        unresolved: list[str],
+        now: datetime,
+    ) -> None:
+        self._registry = registry
+        self._timezone = configuration.settings.timezone
+        self._found = found
+        self._unresolved = unresolved
+        self._now = now
+
+    def check(self, event: ScheduledEvent) -> None:
+        schedule = self._offer(event, self._registry.schedule_types, event.schedule_type)
+        action_type, options = action_of(event)
+        action = self._offer(event, self._registry.action_types, action_type)
+        if schedule is not None:
+            place = ("events", event.event_id, "schedule_config")
+            before = len(self._found)
+            config = convert_all(
+                event.schedule_config, schedule.type.config, self._found, path=place
+            )
+            if len(self._found) == before:
+                self._build(event, schedule, config, place)
+        if action is not None:
+            place = ("events", event.event_id, "action")
+            convert_all(options, action.type.config, self._found, path=place)
+
+    def _offer(self, event: ScheduledEvent, family: Family[U], name: str) -> Offer[U] | None:
+        field_name = "schedule_type" if family.kind == "schedule type" else "action"
+        try:
+            return family.get(name)
+        except Unresolved as error:
+            self._unresolved.append(f"events.{event.event_id}: {error}")
+        except ConfigError as error:
+            steps = (field_name,) if field_name == "schedule_type" else (field_name, "type")
+            self._found.append(error.under("events", event.event_id, *steps))
+        return None
+
+    def _build(
+        self,
+        event: ScheduledEvent,
+        schedule: Offer[ScheduleType],
+        config: Any,
+        place: tuple[str, ...],
+    ) -> None:
+        try:
+            zone = load_timezone(event.timezone or self._timezone)
+        except ConfigError:
+            return  # said already, where the zone is written
+        context = ScheduleContext(timezone=zone, anchor=event.starts_at or self._now)
+        try:
+            schedule.type.build(config, context)
+        except ConfigError as error:
+            self._found.append(error.under(*place))
+
+
+def _add_required_services(registry: Registry, checked: Checked) -> None:
+    """Services that a used action, sink or service requires run with their defaults when the
+    file does not configure them."""
+    wanted: list[type[Any]] = []
+    for sink in checked.sinks:
+        wanted.extend(sink.offer.type.requires)
+    for event in checked.events:
+        action = registry.action_types.find(action_of(event)[0])
+        wanted.extend(action.type.requires if action is not None else ())
+    for service in checked.services:
+        wanted.extend(service.offer.type.requires)
+    while wanted:
+        contract = wanted.pop()
+        provided = {service.offer.type.provides for service in checked.services}
+        offer = registry.provider(contract)
+        if contract in provided or offer is None:
+            continue
+        checked.services.append(ConfiguredService(offer, convert({}, offer.type.config)))
+        wanted.extend(offer.type.requires)

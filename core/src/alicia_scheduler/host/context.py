@@ -1,0 +1,65 @@
+"""What plugins are handed: a narrow handle on the host, and the way to ask for a service."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar
+
+import trio
+
+from alicia_scheduler.api.errors import ServiceUnavailable
+from alicia_scheduler.kernel.clock import Clock
+
+__all__ = ["HostContext", "RunningServices"]
+
+T = TypeVar("T")
+
+
+class RunningServices:
+    """The services that run at this moment, by the contract they provide."""
+
+    def __init__(self) -> None:
+        self._running: dict[type[Any], Any] = {}
+        self._problems: dict[type[Any], str] = {}
+
+    def up(self, contract: type[Any], service: object) -> None:
+        self._running[contract] = service
+        self._problems.pop(contract, None)
+
+    def down(self, contract: type[Any], problem: str) -> None:
+        self._running.pop(contract, None)
+        self._problems[contract] = problem
+
+    def get(self, contract: type[T]) -> T:
+        """The running service.
+
+        Raises:
+            ServiceUnavailable: it does not run; the message says why, as far as is known.
+        """
+        service = self._running.get(contract)
+        if service is None:
+            problem = self._problems.get(contract, "no service provides it")
+            raise ServiceUnavailable(f"{contract.__name__} is not available: {problem}")
+        return service  # type: ignore[no-any-return]  # up() was given what provides the contract
+
+
+class HostContext:
+    """Implements every context of :mod:`alicia_scheduler.api.contracts`, one per plugin part."""
+
+    def __init__(self, plugin: str, instance: str, clock: Clock, services: RunningServices) -> None:
+        self.plugin = plugin
+        self.instance = instance
+        self.logger = logging.getLogger(f"alicia_scheduler.plugin.{plugin}")
+        self._clock = clock
+        self._services = services
+
+    def now(self) -> datetime:
+        return self._clock.now()
+
+    def service(self, contract: type[T]) -> T:
+        return self._services.get(contract)
+
+    async def run_sync(self, function: Callable[..., T], *args: Any) -> T:
+        return await trio.to_thread.run_sync(function, *args, abandon_on_cancel=True)

@@ -1,0 +1,116 @@
+"""The host: store, services, sinks, actions and kernel, opened in order and closed in reverse."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import trio
+
+from alicia_scheduler.api.walltime import load_timezone
+from alicia_scheduler.config.settings import Settings
+from alicia_scheduler.host.actions import OpenActions
+from alicia_scheduler.host.check import Checked
+from alicia_scheduler.host.context import RunningServices
+from alicia_scheduler.host.registry import Registry
+from alicia_scheduler.host.resolver import Resolver
+from alicia_scheduler.host.services import services_running
+from alicia_scheduler.host.sinks import sinks_running
+from alicia_scheduler.kernel.clock import Clock, SystemClock
+from alicia_scheduler.kernel.definitions import sync_origin
+from alicia_scheduler.kernel.kernel import Kernel, KernelSettings
+from alicia_scheduler.kernel.notifications import Notifier
+from alicia_scheduler.store.lock import StateLock
+from alicia_scheduler.store.sqlite import SqliteStore
+
+__all__ = ["Host"]
+
+logger = logging.getLogger(__name__)
+
+STORE_FILE = "alicia.db"
+
+
+class Host:
+    """One running scheduler.
+
+    Args:
+        settings: the ``[scheduler]`` table.
+        checked: the rest of the configuration, without issues.
+        registry: the installed plugins' types.
+        state_dir: where the store lives; None keeps everything in memory.
+        clock: the source of time.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        checked: Checked,
+        registry: Registry,
+        *,
+        state_dir: Path | None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.clock = clock or SystemClock()
+        self.notifier = Notifier(self.clock)
+        self.started = trio.Event()
+        self.kernel: Kernel | None = None
+        self._settings = settings
+        self._checked = checked
+        self._registry = registry
+        self._state_dir = state_dir
+        self._stop_wanted = False
+
+    async def run(self) -> None:
+        """Run until :meth:`stop`. ``started`` is set once the schedule runs.
+
+        Raises:
+            StoreError: the state directory cannot be used, e.g. another host has it.
+        """
+        if self._state_dir is None:
+            await self._run_with(None)
+            return
+        with StateLock(self._state_dir):
+            await self._run_with(self._state_dir / STORE_FILE)
+
+    def stop(self) -> None:
+        """Start nothing new, let running executions end, close everything; :meth:`run` returns."""
+        self._stop_wanted = True
+        if self.kernel is not None:
+            self.kernel.stop()
+
+    async def _run_with(self, store_file: Path | None) -> None:
+        settings, checked = self._settings, self._checked
+        services = RunningServices()
+        actions = OpenActions(services, settings.instance, self.clock)
+        resolver = Resolver(self._registry, load_timezone(settings.timezone), actions)
+        outside = {"instance": settings.instance, "clock": self.clock, "notifier": self.notifier}
+        async with (
+            SqliteStore.open(store_file) as store,
+            services_running(checked.services, services, **outside),
+            sinks_running(checked.sinks, services, **outside),
+            actions.running(),
+        ):
+            self.kernel = Kernel(
+                store,
+                resolver,
+                self.clock,
+                self.notifier,
+                KernelSettings(
+                    max_concurrent=settings.max_concurrent,
+                    drain_timeout=settings.drain_timeout,
+                ),
+            )
+            if not self._stop_wanted:
+                await self._run_kernel(self.kernel)
+
+    async def _run_kernel(self, kernel: Kernel) -> None:
+        difference = await sync_origin(kernel, "file", self._checked.events)
+        changes = ", ".join(f"{len(ids)} {what}" for what, ids in vars(difference).items() if ids)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(kernel.run)
+            await kernel.ready.wait()
+            self.notifier.emit(
+                "host_started", {"message": f"schedule runs; events: {changes or 'none'}"}
+            )
+            self.started.set()
+        self.notifier.emit("host_stopped", {"message": "schedule stopped"})

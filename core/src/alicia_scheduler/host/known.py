@@ -1,0 +1,60 @@
+"""The bare type names and the first-party distributions that bring them.
+
+Used to say what to install when a type is missing, and to keep bare names for first-party
+plugins: everybody else's types are called ``<plugin>.<type>``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["KINDS", "KNOWN", "missing_type"]
+
+KNOWN: dict[str, dict[str, str]] = {
+    "schedule type": {
+        "once": "alicia-schedule-once",
+        "interval": "alicia-schedule-interval",
+        "recurring": "alicia-schedule-recurring",
+        "cron": "alicia-schedule-cron",
+    },
+    "action type": {"mqtt_publish": "alicia-action-mqtt"},
+    "sink": {"mqtt": "alicia-sink-mqtt", "log": "alicia-sink-log"},
+    "service": {"mqtt": "alicia-mqtt", "broker": "alicia-broker"},
+    "store": {},
+}
+
+KINDS = tuple(KNOWN)
+
+
+def missing_type(kind: str, name: str, installed: Iterable[str]) -> tuple[str, str | None, bool]:
+    """What to say about a type that is not installed.
+
+    Returns:
+        the sentence; a hint what to do; and whether the name is a possible one, so that
+        installing something would bring it (False: it can only be a mistake).
+    """
+    distribution = KNOWN[kind].get(name)
+    if distribution is not None:
+        return (
+            f"the {kind} {name!r} is not installed",
+            f"pip install {distribution}",
+            True,
+        )
+    sentence = f"there is no {kind} {name!r}"
+    names = sorted({*installed, *KNOWN[kind]})
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    if near:
+        hint = "did you mean " + " or ".join(repr(other) for other in near) + "?"
+        first = KNOWN[kind].get(near[0])
+        if first is not None and near[0] not in set(installed):
+            hint += f" (pip install {first})"
+        return sentence, hint, False
+    if "." in name:
+        plugin = name.split(".", 1)[0]
+        return (
+            f"the {kind} {name!r} is not installed",
+            f"install the plugin {plugin!r} that brings it",
+            True,
+        )
+    return sentence, "known ones: " + ", ".join(names) if names else None, False

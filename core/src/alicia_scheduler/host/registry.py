@@ -1,0 +1,127 @@
+"""The types that loaded plugins contribute, by name; and what the kernel asks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+from zoneinfo import ZoneInfo
+
+from alicia_scheduler.api.contracts import Schedule, ScheduleContext
+from alicia_scheduler.api.descriptors import (
+    ActionType,
+    ScheduleType,
+    ServiceType,
+    SinkType,
+    StoreType,
+)
+from alicia_scheduler.api.errors import ConfigError
+from alicia_scheduler.api.model import ScheduledEvent
+from alicia_scheduler.config.convert import convert
+from alicia_scheduler.host.known import missing_type
+from alicia_scheduler.host.loader import PluginRecord, PluginStatus
+from alicia_scheduler.kernel.prepared import Unresolved
+
+__all__ = ["Family", "Offer", "Registry", "action_of", "build_schedule"]
+
+T = TypeVar("T", ScheduleType, ActionType, SinkType, ServiceType, StoreType)
+
+
+@dataclass(frozen=True)
+class Offer(Generic[T]):
+    """A type and the plugin it comes from."""
+
+    type: T
+    plugin: PluginRecord
+
+
+class Family(Generic[T]):
+    """All types of one kind, by name."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._offers: dict[str, Offer[T]] = {}
+
+    def add(self, plugin: PluginRecord, types: Sequence[T]) -> None:
+        for item in types:
+            self._offers[item.name] = Offer(item, plugin)
+
+    def __iter__(self) -> Iterator[Offer[T]]:
+        return iter(self._offers.values())
+
+    def find(self, name: str) -> Offer[T] | None:
+        """The type of this name, if it is installed and active."""
+        return self._offers.get(name)
+
+    def get(self, name: str) -> Offer[T]:
+        """The type of this name.
+
+        Raises:
+            Unresolved: it is not here, but installing something would bring it.
+            ConfigError: there can be no such type.
+        """
+        offer = self._offers.get(name)
+        if offer is not None:
+            return offer
+        sentence, hint, possible = missing_type(self.kind, name, self._offers)
+        if possible:
+            raise Unresolved(f"{sentence} ({hint})")
+        raise ConfigError(sentence, hint=hint)
+
+
+class Registry:
+    """What the active plugins contribute.
+
+    Args:
+        plugins: the records of the loader; those that are not active contribute nothing.
+    """
+
+    def __init__(self, plugins: Sequence[PluginRecord]) -> None:
+        self.plugins = plugins
+        self.schedule_types: Family[ScheduleType] = Family("schedule type")
+        self.action_types: Family[ActionType] = Family("action type")
+        self.sinks: Family[SinkType] = Family("sink")
+        self.services: Family[ServiceType] = Family("service")
+        self.stores: Family[StoreType] = Family("store")
+        for record in plugins:
+            if record.status is not PluginStatus.ACTIVE:
+                continue
+            offered = record.contributions
+            self.schedule_types.add(record, offered.schedule_types)
+            self.action_types.add(record, offered.action_types)
+            self.sinks.add(record, offered.sinks)
+            self.services.add(record, offered.services)
+            self.stores.add(record, offered.stores)
+
+    def provider(self, contract: type[Any]) -> Offer[ServiceType] | None:
+        """The service that provides a contract."""
+        for offer in self.services:
+            if offer.type.provides is contract:
+                return offer
+        return None
+
+
+def build_schedule(
+    registry: Registry,
+    schedule_type: str,
+    schedule_config: object,
+    *,
+    timezone: ZoneInfo | None,
+    anchor: datetime,
+) -> Schedule:
+    """Validate a schedule's configuration and build it.
+
+    Raises:
+        Unresolved: the schedule type is not installed.
+        ConfigError: there can be no such type, or the configuration is refused.
+    """
+    offer = registry.schedule_types.get(schedule_type)
+    config = convert(schedule_config, offer.type.config)
+    return offer.type.build(config, ScheduleContext(timezone=timezone, anchor=anchor))
+
+
+def action_of(event: ScheduledEvent) -> tuple[str, dict[str, Any]]:
+    """An event's action as type name and the rest, which the action type validates."""
+    rest = {key: value for key, value in event.action.items() if key != "type"}
+    return str(event.action.get("type", "mqtt_publish")), rest

@@ -1,0 +1,84 @@
+"""Keeping a long-lived part of a plugin running: open it, watch it, open it again."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import trio
+
+__all__ = ["CLOSE_TIMEOUT", "Backoff", "keep_open"]
+
+logger = logging.getLogger(__name__)
+
+CLOSE_TIMEOUT = 5.0
+"""Seconds a part gets to close (reliability.md R65)."""
+
+
+class Backoff:
+    """Waits that double from ``first`` to ``most`` seconds, with full jitter."""
+
+    def __init__(self, first: float = 1.0, most: float = 60.0) -> None:
+        self._first, self._most = first, most
+        self._failures = 0
+
+    def reset(self) -> None:
+        """Begin again with the shortest wait."""
+        self._failures = 0
+
+    def next(self) -> float:
+        """The next wait in seconds."""
+        ceiling = min(self._most, self._first * 2 ** min(self._failures, 16))
+        self._failures += 1
+        return random.uniform(0, ceiling)
+
+
+async def keep_open(
+    name: str,
+    opener: Callable[[], AbstractAsyncContextManager[Any]],
+    *,
+    up: Callable[[Any], None],
+    down: Callable[[str], None],
+    stop: trio.Event,
+) -> None:
+    """Hold what ``opener`` opens until ``stop``; when it fails, say so and open it again.
+
+    Opening and closing happen in this one task, as trio wants it. Closing gets
+    :data:`CLOSE_TIMEOUT`. Whatever a plugin raises ends here, except for cancellation.
+    """
+    backoff = Backoff()
+    while not stop.is_set():
+        opened_at = None
+        # Entered when closing begins, so that only the closing is bounded.
+        closing = trio.CancelScope()
+        try:
+            with closing:
+                async with opener() as part:
+                    opened_at = trio.current_time()
+                    up(part)
+                    await stop.wait()
+                    closing.deadline = trio.current_time() + CLOSE_TIMEOUT
+            if closing.cancelled_caught:
+                logger.warning("%s did not close within %g s", name, CLOSE_TIMEOUT)
+            return
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
+            if stop.is_set():
+                logger.warning("%s failed while closing: %s", name, describe_error(error))
+                return
+            problem = describe_error(error)
+            down(problem)
+            if opened_at is not None and trio.current_time() - opened_at > 60:
+                backoff.reset()
+        with trio.move_on_after(backoff.next()):
+            await stop.wait()
+
+
+def describe_error(error: BaseException) -> str:
+    """The innermost errors of a (group of) exception, on one line."""
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(describe_error(inner) for inner in error.exceptions)
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,159 @@
+"""Changes of definitions: create, edit, remove, and the difference that a file makes.
+
+Definitions are immutable: an edit makes a new revision. An edit that leaves the schedule alone
+leaves the next slot alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from alicia_scheduler.api.model import EventRecord, EventState, ScheduledEvent
+from alicia_scheduler.api.store import Change, RemoveEvent, SaveEvent
+from alicia_scheduler.kernel.catalog import Entry
+from alicia_scheduler.kernel.slots import advance, first_slot
+
+if TYPE_CHECKING:
+    from alicia_scheduler.kernel.kernel import Kernel
+
+__all__ = ["Difference", "save_event", "sync_origin"]
+
+SCHEDULE_FIELDS = (
+    "schedule_type",
+    "schedule_config",
+    "timezone",
+    "enabled",
+    "jitter",
+    "starts_at",
+    "ends_at",
+    "max_runs",
+)
+"""The fields that decide when an event runs; a change of one starts the schedule anew."""
+
+KERNEL_FIELDS = ("created_at", "updated_at", "revision", "origin")
+
+
+@dataclass
+class Difference:
+    """What a set of definitions changes, by event id."""
+
+    created: list[str] = field(default_factory=list)
+    updated: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+
+
+async def save_event(kernel: Kernel, event: ScheduledEvent) -> EventRecord:
+    """Create an event, or replace the one with its id by a new revision."""
+    known = await kernel.store.records([event.event_id])
+    difference = Difference()
+    await _save(kernel, [event], known, difference)
+    entry = kernel.catalog.get(event.event_id)
+    return entry.record if entry else known[event.event_id]
+
+
+async def sync_origin(kernel: Kernel, origin: str, events: Sequence[ScheduledEvent]) -> Difference:
+    """Make ``events`` all that there is of an origin: create, edit and remove what differs."""
+    known: dict[str, EventRecord] = {}
+    after: str | None = None
+    while page := await kernel.store.list_events(origin=origin, after_id=after):
+        known |= {record.event.event_id: record for record in page}
+        after = page[-1].event.event_id
+    # An id may be taken by an event of another origin; then this one replaces it.
+    known |= await kernel.store.records([event.event_id for event in events])
+    difference = Difference()
+    await _save(kernel, events, known, difference)
+    wanted = {event.event_id for event in events}
+    gone = [record for event_id, record in known.items() if event_id not in wanted]
+    await _remove(kernel, gone, difference)
+    return difference
+
+
+async def _save(
+    kernel: Kernel,
+    events: Sequence[ScheduledEvent],
+    known: dict[str, EventRecord],
+    difference: Difference,
+) -> None:
+    now = kernel.clock.now()
+    entries: list[tuple[str, Entry]] = []
+    for event in events:
+        old = known.get(event.event_id)
+        if old is None:
+            entry = _scheduled(kernel, event, EventState(), now)
+            difference.created.append(event.event_id)
+            entries.append(("event_created", entry))
+            continue
+        current = kernel.catalog.get(event.event_id)
+        state = current.state if current else old.state
+        edited = _revised(old.event, event, now)
+        if edited is None:
+            entry = kernel.catalog.put(old.event, state)
+            difference.unchanged.append(event.event_id)
+            if state.anchor is None and entry.prepared is not None:
+                entries.append(("event_scheduled", _scheduled(kernel, old.event, state, now)))
+            continue
+        if _same_schedule(old.event, edited) and state.anchor is not None:
+            entry = kernel.catalog.put(edited, state)
+        else:
+            entry = _scheduled(kernel, edited, state, now)
+        difference.updated.append(event.event_id)
+        entries.append(("event_updated", entry))
+    await kernel.commit([SaveEvent(entry.event, entry.state) for _, entry in entries])
+    for event_type, entry in entries:
+        kernel.put_next(entry)
+        kernel.notifier.event(event_type, entry.record)
+        if entry.prepared is None and entry.event.enabled:
+            kernel.notifier.error(
+                f"event {entry.event.event_id!r} is unresolved: {entry.problem}",
+                event_id=entry.event.event_id,
+                kind="unresolved",
+            )
+
+
+async def _remove(kernel: Kernel, records: Sequence[EventRecord], difference: Difference) -> None:
+    changes: list[Change] = []
+    for record in records:
+        event_id = record.event.event_id
+        occupancy = kernel.runner.occupancy(event_id)
+        for execution in occupancy.running:
+            await kernel.cancel(execution.execution_id, "removed")
+        changes.append(RemoveEvent(event_id))
+        difference.removed.append(event_id)
+    await kernel.commit(changes)
+    for record in records:
+        kernel.catalog.remove(record.event.event_id)
+        kernel.agenda.discard(record.event.event_id)
+        kernel.notifier.event("event_deleted", record)
+
+
+def _scheduled(kernel: Kernel, event: ScheduledEvent, state: EventState, now: datetime) -> Entry:
+    """Start the event's schedule at ``now``; what was counted stays counted."""
+    entry = kernel.catalog.put(event, replace(state, anchor=event.starts_at or now))
+    if entry.prepared is None:
+        entry.state = replace(entry.state, next_run=None, next_due=None, anchor=None)
+        return entry
+    slot = None
+    if event.enabled:
+        slot = first_slot(entry.prepared.schedule, event, now, entry.state.slot_count)
+    next_run, next_due = advance(entry.prepared.schedule, event, entry.state, slot)
+    entry.state = replace(entry.state, next_run=next_run, next_due=next_due)
+    return entry
+
+
+def _revised(old: ScheduledEvent, new: ScheduledEvent, now: datetime) -> ScheduledEvent | None:
+    """``new`` as the next revision of ``old``, or None when they say the same."""
+    revised = replace(new, created_at=old.created_at, updated_at=now, revision=old.revision + 1)
+    kept = {name: getattr(old, name) for name in KERNEL_FIELDS}
+    if replace(revised, **kept) == old and revised.origin == old.origin:
+        return None
+    return revised
+
+
+def _same_schedule(old: ScheduledEvent, new: ScheduledEvent) -> bool:
+    return all(getattr(old, name) == getattr(new, name) for name in SCHEDULE_FIELDS)

@@ -1,0 +1,340 @@
+"""The kernel: keeps time, decides, runs, remembers.
+
+One datum's way, with no way back: definition → store → agenda → planner → runner → store →
+notification → sinks. This module is where the rooms are joined: it takes what is due from the
+agenda, lets the planner decide, commits the decision, and only then hands it to the runner.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import trio
+from msgspec.structs import replace
+
+from alicia_scheduler.api.errors import StoreError
+from alicia_scheduler.api.model import EventExecution, OnInterrupted, Status, Trigger
+from alicia_scheduler.api.store import Change, Due, SaveExecution, SaveState, Store
+from alicia_scheduler.kernel import ledger
+from alicia_scheduler.kernel.agenda import Agenda
+from alicia_scheduler.kernel.attempt import Outcome, retry_delay
+from alicia_scheduler.kernel.catalog import Catalog, Entry
+from alicia_scheduler.kernel.clock import Clock
+from alicia_scheduler.kernel.decision import Decision
+from alicia_scheduler.kernel.notifications import Notifier
+from alicia_scheduler.kernel.planner import Plan, plan_slot, plan_trigger
+from alicia_scheduler.kernel.prepared import Types
+from alicia_scheduler.kernel.recovery import recover
+from alicia_scheduler.kernel.runner import Run, Runner
+from alicia_scheduler.kernel.slots import advance
+
+__all__ = ["Kernel", "KernelSettings"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelSettings:
+    """How the kernel behaves.
+
+    Attributes:
+        max_concurrent: executions that may run at once.
+        drain_timeout: seconds that running executions get when the host stops.
+        batch: entries handled in one transaction at the most.
+    """
+
+    max_concurrent: int = 100
+    drain_timeout: float = 10.0
+    batch: int = 1000
+
+
+class Kernel:
+    """Joins agenda, planner, runner and store. One instance owns all state of a host.
+
+    ``ready`` is set when recovery is done and the schedule runs.
+
+    Args:
+        store: open and exclusively ours.
+        types: the installed schedule and action types.
+        clock: the only source of time.
+        notifier: told of everything that happens.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        types: Types,
+        clock: Clock,
+        notifier: Notifier,
+        settings: KernelSettings | None = None,
+    ) -> None:
+        self.settings = settings or KernelSettings()
+        self.store = store
+        self.clock = clock
+        self.notifier = notifier
+        self.agenda = Agenda()
+        self.catalog = Catalog(store, types, clock)
+        self.runner = Runner(types, self, self.settings.max_concurrent)
+        self.ready = trio.Event()
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Recover, then dispatch until :meth:`stop`, then drain. Returns when nothing runs."""
+        async with trio.open_nursery() as nursery:
+            self.runner.open(nursery)
+            await recover(self)
+            self.ready.set()
+            await self._dispatch()
+            await self.runner.drain(self.settings.drain_timeout)
+
+    def stop(self) -> None:
+        """Start nothing new and let :meth:`run` come to its end."""
+        self._stopping = True
+        self.agenda.changed.set()
+
+    # -- the walk ------------------------------------------------------------------------
+
+    async def _dispatch(self) -> None:
+        while not self._stopping:
+            if self.agenda.exhausted:
+                await self._refill()
+            self.agenda.changed = trio.Event()
+            due = self.agenda.pop_due(self.clock.now(), self.settings.batch)
+            if due:
+                await self._handle(due)
+            elif not self.agenda.exhausted and not self._stopping:
+                await self.clock.wait_until(self.agenda.next_at(), self.agenda.changed)
+
+    async def _refill(self) -> None:
+        after = self.agenda.begin_refill()
+        page = await self.store.next_due(after=after, limit=self.agenda.window)
+        self.agenda.end_refill(page)
+
+    async def _handle(self, due: Sequence[Due]) -> None:
+        """Plan everything that is due, commit it as one transaction, then start it."""
+        self.catalog.trim(self.runner.busy)
+        await self.catalog.load({entry.event_id for entry in due})
+        now = self.clock.now()
+        decision = Decision()
+        for entry in due:
+            if entry.execution_id is not None:
+                self._retry_is_due(entry.event_id, entry.execution_id, now, decision)
+            else:
+                self._slot_is_due(entry, now, decision)
+        await self.carry_out(decision)
+
+    def _slot_is_due(self, due: Due, now: datetime, decision: Decision) -> None:
+        entry = self.catalog.get(due.event_id)
+        if entry is None or not entry.event.enabled or entry.state.next_run is None:
+            return
+        if entry.state.next_due != due.at:
+            # An older place of the event, read before it moved.
+            self.put_next(entry)
+            return
+        if entry.prepared is None:
+            logger.warning("event %r is unresolved: %s", due.event_id, entry.problem)
+            self.notifier.error(entry.problem or "", event_id=due.event_id, kind="unresolved")
+            return
+        plan = plan_slot(
+            entry.event,
+            entry.state,
+            entry.prepared.schedule,
+            entry.state.next_run,
+            now,
+            self.runner.occupancy(due.event_id),
+        )
+        next_run, next_due = advance(
+            entry.prepared.schedule, entry.event, entry.state, plan.next_run
+        )
+        entry.state = replace(
+            entry.state, next_run=next_run, next_due=next_due, slot_count=plan.slot_count
+        )
+        self._take_over(entry, plan, now, decision)
+        decision.moved.append(entry)
+
+    def _retry_is_due(
+        self, event_id: str, execution_id: str, now: datetime, decision: Decision
+    ) -> None:
+        execution = self.runner.take_retry(event_id, execution_id)
+        entry = self.catalog.get(event_id)
+        if execution is None:
+            return
+        if entry is None or entry.prepared is None:
+            problem = entry.problem if entry else "the event was removed"
+            ended = ledger.finished(
+                execution, Status.FAILED, now, error=problem, reason="unresolved"
+            )
+            decision.close(entry, ended)
+            return
+        self.reserve(entry, execution, now, decision)
+
+    def _take_over(self, entry: Entry, plan: Plan, now: datetime, decision: Decision) -> None:
+        """Turn a plan into changes to commit and runs to start."""
+        for waiting in plan.yielded:
+            self.runner.take_retry(entry.event.event_id, waiting.execution_id)
+            self.agenda.discard(waiting.execution_id)
+            ended = ledger.finished(
+                waiting, Status.FAILED, now, error=waiting.error_message, reason="superseded"
+            )
+            decision.close(entry, ended)
+        for execution in plan.closed:
+            decision.close(entry, execution)
+        decision.cancelled.extend(plan.cancelled)
+        for execution in plan.admitted:
+            self.reserve(entry, execution, now, decision)
+
+    def reserve(
+        self, entry: Entry, execution: EventExecution, now: datetime, decision: Decision
+    ) -> Run:
+        """Give an execution its place and note what that means for the transaction."""
+        if entry.prepared is None:
+            raise ValueError(f"event {entry.event.event_id!r} is unresolved: {entry.problem}")
+        run = self.runner.reserve(entry.event, entry.prepared, execution)
+        if run.active:
+            run.execution = ledger.started(execution, now)
+            decision.launches.append(run)
+        else:
+            decision.queued.append(run)
+        return run
+
+    async def carry_out(self, decision: Decision) -> None:
+        """Commit a decision, then let it happen: mark before act."""
+        changes: list[Change] = [SaveExecution(execution) for _, execution in decision.closed]
+        changes += [SaveExecution(run.execution) for run in decision.launches]
+        changes += [SaveExecution(run.execution) for run in decision.queued]
+        states = {entry.event.event_id: entry for entry in decision.moved}
+        states |= {
+            closed.event.event_id: closed for closed, _ in decision.closed if closed is not None
+        }
+        changes += [SaveState(event_id, entry.state) for event_id, entry in states.items()]
+        await self.commit(changes)
+        for entry in decision.moved:
+            self.put_next(entry)
+        for owner, execution in decision.closed:
+            self.notifier.execution(execution, owner.event.name if owner else execution.event_id)
+        for run in decision.queued:
+            self.notifier.execution(run.execution, run.event.name)
+        for execution_id in decision.cancelled:
+            await self.cancel(execution_id, "restart")
+        for run in decision.launches:
+            self.notifier.execution(run.execution, run.event.name)
+            self.runner.launch(run)
+
+    def put_next(self, entry: Entry) -> None:
+        """Put an event's next slot on the agenda, or take the event off it."""
+        if entry.state.next_due is not None and entry.event.enabled:
+            self.agenda.put(Due(entry.state.next_due, entry.event.event_id))
+        else:
+            self.agenda.discard(entry.event.event_id)
+
+    async def commit(self, changes: Sequence[Change]) -> None:
+        """Make changes durable. Trouble with the store is told and does not stop the schedule."""
+        if not changes:
+            return
+        try:
+            await self.store.commit(changes)
+        except StoreError as error:
+            logger.error("could not write to the store: %s", error)
+            self.notifier.error(f"could not write to the store: {error}", kind="store")
+
+    # -- commands ------------------------------------------------------------------------
+
+    async def trigger(self, event_id: str) -> list[EventExecution]:
+        """Run an event now, by its own rules of overlap; the schedule goes on as before.
+
+        Returns:
+            what came of it: the new execution, or the record of why there is none.
+
+        Raises:
+            KeyError: there is no such event.
+            ValueError: it is unresolved; the message says which type is missing.
+        """
+        await self.catalog.load([event_id])
+        entry = self.catalog.get(event_id)
+        if entry is None:
+            raise KeyError(event_id)
+        if entry.prepared is None:
+            raise ValueError(entry.problem)
+        now = self.clock.now()
+        plan = plan_trigger(entry.event, now, self.runner.occupancy(event_id))
+        decision = Decision()
+        self._take_over(entry, plan, now, decision)
+        await self.carry_out(decision)
+        return [*plan.admitted, *plan.closed]
+
+    async def cancel(self, execution_id: str, reason: str) -> None:
+        """Stop an execution that runs, queues or waits for a retry."""
+        run = self.runner.cancel(execution_id, reason)
+        if run is not None:
+            await self._end(run, Status.CANCELLED, reason=reason)
+
+    # -- accounts: what the runner reports ---------------------------------------------------
+
+    async def started(self, run: Run) -> None:
+        run.execution = ledger.started(run.execution, self.clock.now())
+        await self.commit([SaveExecution(run.execution)])
+        self.notifier.execution(run.execution, run.event.name)
+
+    async def ended(self, run: Run, outcome: Outcome) -> None:
+        if outcome.status is Status.COMPLETED:
+            await self._end(run, Status.COMPLETED, result=outcome.result)
+        elif run.cancel_reason == "shutdown":
+            await self._interrupted(run)
+        elif run.cancel_reason is not None or outcome.status is Status.CANCELLED:
+            await self._end(run, Status.CANCELLED, reason=run.cancel_reason or "cancelled")
+        elif outcome.retryable and run.execution.retry_count < run.event.max_retries:
+            await self._wait_for_retry(run, outcome)
+        else:
+            await self._end(run, Status.FAILED, error=outcome.error, reason=outcome.reason)
+
+    async def _end(
+        self,
+        run: Run,
+        status: Status,
+        *,
+        result: dict[str, object] | None = None,
+        error: str | None = None,
+        reason: str | None = None,
+    ) -> None:
+        run.execution = ledger.finished(
+            run.execution, status, self.clock.now(), result=result, error=error, reason=reason
+        )
+        changes: list[Change] = [SaveExecution(run.execution)]
+        changes += self.settle(run.execution)
+        await self.commit(changes)
+        self.notifier.execution(run.execution, run.event.name)
+
+    async def _wait_for_retry(self, run: Run, outcome: Outcome) -> None:
+        delay = retry_delay(run.event, run.execution.retry_count, outcome.after)
+        at = self.clock.now() + timedelta(seconds=delay)
+        execution = ledger.waiting(
+            run.execution, at, outcome.reason or "error", outcome.error or ""
+        )
+        run.execution = execution
+        await self.commit([SaveExecution(execution)])
+        self.runner.hold_retry(execution)
+        self.agenda.put(Due(at, execution.event_id, execution.execution_id))
+        self.notifier.execution(execution, run.event.name)
+
+    async def _interrupted(self, run: Run) -> None:
+        """The host stops: close the run, and leave its re-run pending for the next start, so that
+        a stop and a crash end the same way for the event."""
+        now = self.clock.now()
+        run.execution = ledger.finished(run.execution, Status.INTERRUPTED, now, reason="shutdown")
+        changes: list[Change] = [SaveExecution(run.execution), *self.settle(run.execution)]
+        if run.event.on_interrupted is OnInterrupted.RERUN:
+            slot = run.execution.scheduled_time
+            changes.append(SaveExecution(ledger.new_execution(run.event, slot, Trigger.RECOVERY)))
+        await self.commit(changes)
+        self.notifier.execution(run.execution, run.event.name)
+
+    def settle(self, execution: EventExecution) -> list[Change]:
+        """Count an ended execution into its event's state; the change to commit with it."""
+        entry = self.catalog.get(execution.event_id)
+        if entry is None:
+            return []
+        entry.state = ledger.settled(entry.state, execution)
+        return [SaveState(execution.event_id, entry.state)]

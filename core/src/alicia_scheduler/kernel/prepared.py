@@ -1,0 +1,48 @@
+"""What the kernel needs from whoever knows the installed types: the host's registry in a running
+system, a few lines in a test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from alicia_scheduler.api.contracts import Schedule
+from alicia_scheduler.api.errors import AliciaError
+from alicia_scheduler.api.model import EventExecution, ScheduledEvent
+
+__all__ = ["Prepared", "Types", "Unresolved"]
+
+
+class Unresolved(AliciaError):
+    """The event needs a schedule type or an action type that is not here.
+
+    The event is kept and comes alive when the type is back; the message says which is missing
+    and what brings it.
+    """
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A definition with its configuration validated and its schedule built: ready to be planned."""
+
+    schedule: Schedule
+    action_type: str
+    action_config: Any
+
+
+class Types(Protocol):
+    """The installed schedule types and action types."""
+
+    def prepare(self, event: ScheduledEvent, anchor: datetime) -> Prepared:
+        """Validate and build.
+
+        Raises:
+            Unresolved: a type is missing.
+            ConfigError: a configuration is refused.
+        """
+        ...
+
+    async def run_action(self, prepared: Prepared, execution: EventExecution) -> object | None:
+        """Do one attempt; opens the action type on first use."""
+        ...

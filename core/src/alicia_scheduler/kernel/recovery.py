@@ -1,0 +1,78 @@
+"""At start: what the last run of the host left unfinished gets its end or its second chance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alicia_scheduler.api.model import EventExecution, OnInterrupted, Status, Trigger
+from alicia_scheduler.kernel import ledger
+from alicia_scheduler.kernel.decision import Decision
+
+if TYPE_CHECKING:
+    from alicia_scheduler.kernel.kernel import Kernel
+
+__all__ = ["recover"]
+
+
+async def recover(kernel: Kernel) -> None:
+    """Settle every unfinished execution, in one transaction, and tell what was found.
+
+    - *Running*: the host died under it. It is closed as interrupted (``crash``); with
+      ``on_interrupted = "rerun"`` a new execution for the same slot starts.
+    - *Waiting for a retry*: it goes on waiting; the agenda brings it up.
+    - *Queued*: it never started, so it starts now.
+
+    Missed slots need nothing here: they come up on the agenda as due, and the planner applies
+    the misfire policy.
+    """
+    unfinished = await kernel.store.unfinished()
+    if not unfinished:
+        return
+    await kernel.catalog.load({execution.event_id for execution in unfinished})
+    found = {"interrupted": 0, "rerun": 0, "retrying": 0, "queued": 0}
+    decision = Decision()
+    for execution in unfinished:
+        if execution.status is Status.RUNNING:
+            _close_interrupted(kernel, execution, decision, found)
+        elif execution.next_attempt_at is not None:
+            kernel.runner.hold_retry(execution)
+            found["retrying"] += 1
+        else:
+            _requeue(kernel, execution, decision, found)
+    await kernel.carry_out(decision)
+    summary = ", ".join(f"{count} {what}" for what, count in found.items() if count)
+    kernel.notifier.emit(
+        "recovery",
+        {"message": f"found unfinished executions: {summary}", "status": "recovered", **found},
+    )
+
+
+def _close_interrupted(
+    kernel: Kernel, execution: EventExecution, decision: Decision, found: dict[str, int]
+) -> None:
+    now = kernel.clock.now()
+    entry = kernel.catalog.get(execution.event_id)
+    decision.close(entry, ledger.finished(execution, Status.INTERRUPTED, now, reason="crash"))
+    found["interrupted"] += 1
+    if entry is None or entry.prepared is None:
+        return
+    if entry.event.on_interrupted is OnInterrupted.RERUN:
+        rerun = ledger.new_execution(entry.event, execution.scheduled_time, Trigger.RECOVERY)
+        kernel.reserve(entry, rerun, now, decision)
+        found["rerun"] += 1
+
+
+def _requeue(
+    kernel: Kernel, execution: EventExecution, decision: Decision, found: dict[str, int]
+) -> None:
+    now = kernel.clock.now()
+    entry = kernel.catalog.get(execution.event_id)
+    if entry is None or entry.prepared is None:
+        problem = entry.problem if entry else "the event was removed"
+        ended = ledger.finished(
+            execution, Status.CANCELLED, now, error=problem, reason="unresolved"
+        )
+        decision.close(entry, ended)
+        return
+    kernel.reserve(entry, execution, now, decision)
+    found["queued"] += 1

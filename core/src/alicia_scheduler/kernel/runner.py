@@ -1,0 +1,227 @@
+"""Executions under way: one task each, within the limits of their event and of the host.
+
+A run is *reserved* when it is planned, which settles its place at once; it is *launched* after
+its start has been committed. An event's runs form a lane, in order; the lane's mode says how many
+of them may be active. Lanes share the host's places.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+import trio
+
+from alicia_scheduler.api.model import EventExecution, Mode, ScheduledEvent
+from alicia_scheduler.kernel.attempt import Outcome, attempt
+from alicia_scheduler.kernel.planner import Occupancy
+from alicia_scheduler.kernel.prepared import Prepared, Types
+
+__all__ = ["Accounts", "Run", "Runner"]
+
+logger = logging.getLogger(__name__)
+
+
+class Stage(Enum):
+    """How far a run has come: behind others of its event, waiting for a place of the host, or
+    holding one (it runs, or will as soon as its start is committed)."""
+
+    LANE = 1
+    BACKLOG = 2
+    ACTIVE = 3
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One execution under way.
+
+    Attributes:
+        cancel_reason: why it was told to stop, once it was.
+    """
+
+    event: ScheduledEvent
+    prepared: Prepared
+    execution: EventExecution
+    stage: Stage = Stage.LANE
+    cancel_reason: str | None = None
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+
+    @property
+    def active(self) -> bool:
+        return self.stage is Stage.ACTIVE
+
+
+class Accounts(Protocol):
+    """Who writes down what happens to a run: the kernel."""
+
+    async def started(self, run: Run) -> None:
+        """Commit that the run's attempt begins; return when that is durable."""
+        ...
+
+    async def ended(self, run: Run, outcome: Outcome) -> None:
+        """Commit what became of the attempt."""
+        ...
+
+
+class Runner:
+    """Runs executions.
+
+    Args:
+        types: runs the actions.
+        accounts: told of each start and end.
+        places: how many executions may run at once in this host.
+    """
+
+    def __init__(self, types: Types, accounts: Accounts, places: int) -> None:
+        self._types = types
+        self._accounts = accounts
+        self._free = places
+        self._lanes: dict[str, list[Run]] = {}
+        self._runs: dict[str, Run] = {}
+        self._retrying: dict[str, dict[str, EventExecution]] = {}
+        self._backlog: deque[Run] = deque()
+        self._closing = False
+        self._idle = trio.Event()
+        self._nursery: trio.Nursery | None = None
+
+    def open(self, nursery: trio.Nursery) -> None:
+        """Run everything from now on as tasks of ``nursery``."""
+        self._nursery = nursery
+
+    # -- what is under way ---------------------------------------------------------------
+
+    def occupancy(self, event_id: str) -> Occupancy:
+        """What the planner must know about an event's executions."""
+        return Occupancy(
+            running=[run.execution for run in self._lanes.get(event_id, ())],
+            retrying=list(self._retrying.get(event_id, {}).values()),
+        )
+
+    def busy(self, event_id: str) -> bool:
+        """True while an event has anything under way, a waiting retry included."""
+        return event_id in self._lanes or event_id in self._retrying
+
+    def active(self) -> Iterator[Run]:
+        """The runs that hold a place."""
+        return (run for run in self._runs.values() if run.active)
+
+    # -- retries -------------------------------------------------------------------------
+
+    def hold_retry(self, execution: EventExecution) -> None:
+        """Remember an execution that waits for its next attempt."""
+        waiting = self._retrying.setdefault(execution.event_id, {})
+        waiting[execution.execution_id] = execution
+
+    def take_retry(self, event_id: str, execution_id: str) -> EventExecution | None:
+        """Take an execution out of its wait; None when it no longer waits."""
+        waiting = self._retrying.get(event_id, {})
+        execution = waiting.pop(execution_id, None)
+        if not waiting:
+            self._retrying.pop(event_id, None)
+        return execution
+
+    # -- the life of a run ---------------------------------------------------------------
+
+    def reserve(self, event: ScheduledEvent, prepared: Prepared, execution: EventExecution) -> Run:
+        """Give a planned execution its place in its event's lane, and one of the host's if both
+        have room: then the run is active and is to be launched once its start is committed."""
+        run = Run(event, prepared, execution)
+        lane = self._lanes.setdefault(event.event_id, [])
+        lane.append(run)
+        self._runs[execution.execution_id] = run
+        if self._lane_has_room(run):
+            self._claim(run)
+        return run
+
+    def launch(self, run: Run) -> None:
+        """Start an active run whose start has been committed."""
+        self._spawn(run, committed=True)
+
+    def cancel(self, execution_id: str, reason: str) -> Run | None:
+        """Stop an execution for ``reason``. A run that holds no place leaves its lane at once and
+        is returned, for the caller to write down; one that runs ends in its own task."""
+        run = self._runs.get(execution_id)
+        if run is None:
+            return None
+        run.cancel_reason = run.cancel_reason or reason
+        if run.active:
+            run.scope.cancel()
+            return None
+        self._leave(run)
+        return run
+
+    async def drain(self, timeout: float) -> None:
+        """Start nothing new, let what runs end for ``timeout`` seconds, then cancel the rest with
+        the reason ``shutdown`` and wait for it. What has no place yet stays pending."""
+        self._closing = True
+        with trio.move_on_after(timeout):
+            await self._until_idle()
+        for run in list(self.active()):
+            self.cancel(run.execution.execution_id, "shutdown")
+        await self._until_idle()
+
+    async def _until_idle(self) -> None:
+        while any(True for _ in self.active()):
+            self._idle = trio.Event()
+            await self._idle.wait()
+
+    def _lane_has_room(self, run: Run) -> bool:
+        lane = self._lanes[run.event.event_id]
+        past = sum(other.stage is not Stage.LANE for other in lane)
+        return past < (run.event.max_executions if run.event.mode is Mode.PARALLEL else 1)
+
+    def _claim(self, run: Run) -> None:
+        """Take one of the host's places, or queue for one."""
+        if self._free > 0 and not self._closing:
+            self._free -= 1
+            run.stage = Stage.ACTIVE
+        else:
+            run.stage = Stage.BACKLOG
+            self._backlog.append(run)
+
+    def _spawn(self, run: Run, *, committed: bool) -> None:
+        if self._nursery is None:
+            raise RuntimeError("the runner is not open: call open(nursery) first")
+        name = f"{run.event.event_id}: {run.prepared.action_type}"
+        self._nursery.start_soon(self._live, run, committed, name=name)
+
+    async def _live(self, run: Run, committed: bool) -> None:
+        try:
+            if not committed:
+                await self._accounts.started(run)
+            outcome = await attempt(self._types, run.event, run.prepared, run.execution, run.scope)
+            await self._accounts.ended(run, outcome)
+        except Exception:
+            # A fault of ours must not end the host: this run is lost to the next recovery.
+            logger.exception("execution %s could not be accounted", run.execution.execution_id)
+        self._leave(run)
+
+    def _leave(self, run: Run) -> None:
+        """Give back what the run held, and let the next ones in."""
+        del self._runs[run.execution.execution_id]
+        lane = self._lanes[run.event.event_id]
+        lane.remove(run)
+        if run.stage is Stage.ACTIVE:
+            self._free += 1
+        elif run.stage is Stage.BACKLOG:
+            self._backlog.remove(run)
+        following = next((other for other in lane if other.stage is Stage.LANE), None)
+        if following is not None and self._lane_has_room(following):
+            following.stage = Stage.BACKLOG
+            self._backlog.append(following)
+        if not lane:
+            del self._lanes[run.event.event_id]
+        self._serve_backlog()
+        self._idle.set()
+
+    def _serve_backlog(self) -> None:
+        """Hand free places to those who wait for one, first come first served."""
+        while self._backlog and self._free > 0 and not self._closing:
+            run = self._backlog.popleft()
+            self._free -= 1
+            run.stage = Stage.ACTIVE
+            self._spawn(run, committed=False)

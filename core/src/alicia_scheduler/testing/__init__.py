@@ -1,0 +1,1 @@
+"""The kit for tests of the scheduler and of plugins: virtual time, a kernel in memory, brokers."""
