@@ -306,9 +306,7 @@ async def test_single_skips_a_slot_while_the_event_runs_and_names_what_blocked_i
 
 
 async def test_parallel_runs_slots_side_by_side_up_to_max_executions(autojump_clock):
-    event = at_instants(
-        10, 11, 12, action={"type": "slow"}, mode=Mode.PARALLEL, max_executions=2
-    )
+    event = at_instants(10, 11, 12, action={"type": "slow"}, mode=Mode.PARALLEL, max_executions=2)
     async with running_kernel(actions={"slow": slow_for_25}) as under_test:
         await save_event(under_test.kernel, event)
         await trio.sleep(70)
@@ -406,7 +404,9 @@ async def test_what_runs_when_the_host_stops_gets_time_to_end(autojump_clock):
     assert execution.status is Status.COMPLETED
 
 
-async def test_what_outlasts_the_drain_is_interrupted_and_runs_again_at_the_next_start(autojump_clock):
+async def test_what_outlasts_the_drain_is_interrupted_and_runs_again_at_the_next_start(
+    autojump_clock,
+):
     settings = KernelSettings(drain_timeout=2)
     actions = {"slow": slow_for_25}
     async with SqliteStore.open(None) as store:
@@ -438,7 +438,9 @@ async def crash(store, event):
         ("fail", [Status.INTERRUPTED]),
     ],
 )
-async def test_an_execution_found_running_is_closed_and_run_again_by_policy(policy, expected, autojump_clock):
+async def test_an_execution_found_running_is_closed_and_run_again_by_policy(
+    policy, expected, autojump_clock
+):
     async with SqliteStore.open(None) as store:
         await crash(store, at_instants(10, action={"type": "slow"}, on_interrupted=policy))
         (left,) = await store.unfinished()

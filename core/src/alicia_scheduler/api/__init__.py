@@ -48,6 +48,19 @@ from alicia_scheduler.api.model import (
 )
 from alicia_scheduler.api.mqtt import MqttConnection, MqttMessage, check_topic
 from alicia_scheduler.api.store import Store, StoreContext
+from alicia_scheduler.api.walltime import (
+    Change,
+    ClockPolicy,
+    OnGap,
+    OnRepeat,
+    Readings,
+    changes_between,
+    first_instant,
+    instants_of,
+    load_timezone,
+    next_instant,
+    reading_at,
+)
 
 API_VERSION = (1, 0)
 
@@ -57,6 +70,8 @@ __all__ = [
     "ActionContext",
     "ActionType",
     "AliciaError",
+    "Change",
+    "ClockPolicy",
     "ConfigError",
     "EventExecution",
     "EventRecord",
@@ -67,9 +82,12 @@ __all__ = [
     "MqttConnection",
     "MqttMessage",
     "Notification",
+    "OnGap",
     "OnInterrupted",
+    "OnRepeat",
     "Permanent",
     "PluginContext",
+    "Readings",
     "Retryable",
     "Schedule",
     "ScheduleContext",
@@ -87,9 +105,15 @@ __all__ = [
     "StoreError",
     "StoreType",
     "Trigger",
+    "changes_between",
     "check_topic",
+    "first_instant",
     "from_epoch",
     "hookimpl",
+    "instants_of",
+    "load_timezone",
+    "next_instant",
+    "reading_at",
     "to_epoch",
     "to_wire",
 ]

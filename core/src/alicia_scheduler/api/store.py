@@ -73,8 +73,8 @@ Change = SaveEvent | SaveState | RemoveEvent | SaveExecution
 class Due(msgspec.Struct, frozen=True):
     """An entry of the index of what comes next.
 
-    It is the next slot of an event (``at`` is its state's ``next_due``), or, when ``execution_id`` is set, the next attempt of an
-    execution that waits for its retry.
+    It is the next slot of an event (``at`` is its state's ``next_due``), or, when
+    ``execution_id`` is set, the next attempt of an execution that waits for its retry.
     """
 
     at: datetime

@@ -1,4 +1,4 @@
-"""Local time, once and for all: what the clocks of a zone do, and the walk from readings to instants.
+"""Local time: what the clocks of a zone do, and the walk from readings to instants.
 
 A *reading* is what a wall clock shows: a naive ``datetime``. An *instant* is a point in absolute
 time: an aware ``datetime`` in UTC. A schedule by the wall clock only has to name its readings
@@ -25,6 +25,8 @@ from functools import lru_cache
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from alicia_scheduler.api.zones import load_timezone
+
 __all__ = [
     "Change",
     "ClockPolicy",
@@ -34,6 +36,7 @@ __all__ = [
     "changes_between",
     "first_instant",
     "instants_of",
+    "load_timezone",
     "next_instant",
     "reading_at",
 ]

@@ -10,10 +10,9 @@ import trio
 from alicia_scheduler.api.contracts import Action
 from alicia_scheduler.api.descriptors import ActionType
 from alicia_scheduler.api.errors import Retryable
-from alicia_scheduler.host.context import HostContext, RunningServices
+from alicia_scheduler.host.context import Surroundings
 from alicia_scheduler.host.registry import Offer
 from alicia_scheduler.host.supervision import CLOSE_TIMEOUT, describe_error
-from alicia_scheduler.kernel.clock import Clock
 
 __all__ = ["OpenActions"]
 
@@ -21,10 +20,8 @@ __all__ = ["OpenActions"]
 class OpenActions:
     """The opened action types. Each is entered and left in one task of its own."""
 
-    def __init__(self, services: RunningServices, instance: str, clock: Clock) -> None:
-        self._services = services
-        self._instance = instance
-        self._clock = clock
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
         self._open: dict[str, Action] = {}
         self._locks: dict[str, trio.Lock] = {}
         self._stop = trio.Event()
@@ -63,7 +60,7 @@ class OpenActions:
         self, offer: Offer[ActionType], task_status: trio.TaskStatus[str | None]
     ) -> None:
         name = offer.type.name
-        context = HostContext(offer.plugin.name, self._instance, self._clock, self._services)
+        context = self._surroundings.context(offer.plugin.name)
         opened = False
         try:
             async with offer.type.open(context) as action:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -11,8 +12,9 @@ import trio
 
 from alicia_scheduler.api.errors import ServiceUnavailable
 from alicia_scheduler.kernel.clock import Clock
+from alicia_scheduler.kernel.notifications import Notifier
 
-__all__ = ["HostContext", "RunningServices"]
+__all__ = ["HostContext", "RunningServices", "Surroundings"]
 
 T = TypeVar("T")
 
@@ -45,15 +47,33 @@ class RunningServices:
         return service  # type: ignore[no-any-return]  # up() was given what provides the contract
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What every part of every plugin of a host shares.
+
+    Attributes:
+        instance: the host's name on the network.
+    """
+
+    instance: str
+    clock: Clock
+    notifier: Notifier
+    services: RunningServices = field(default_factory=RunningServices)
+
+    def context(self, plugin: str) -> HostContext:
+        """The handle on the host for a part of ``plugin``."""
+        return HostContext(plugin, self)
+
+
 class HostContext:
     """Implements every context of :mod:`alicia_scheduler.api.contracts`, one per plugin part."""
 
-    def __init__(self, plugin: str, instance: str, clock: Clock, services: RunningServices) -> None:
+    def __init__(self, plugin: str, surroundings: Surroundings) -> None:
         self.plugin = plugin
-        self.instance = instance
+        self.instance = surroundings.instance
         self.logger = logging.getLogger(f"alicia_scheduler.plugin.{plugin}")
-        self._clock = clock
-        self._services = services
+        self._clock = surroundings.clock
+        self._services = surroundings.services
 
     def now(self) -> datetime:
         return self._clock.now()

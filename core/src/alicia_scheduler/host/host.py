@@ -11,7 +11,7 @@ from alicia_scheduler.api.walltime import load_timezone
 from alicia_scheduler.config.settings import Settings
 from alicia_scheduler.host.actions import OpenActions
 from alicia_scheduler.host.check import Checked
-from alicia_scheduler.host.context import RunningServices
+from alicia_scheduler.host.context import Surroundings
 from alicia_scheduler.host.registry import Registry
 from alicia_scheduler.host.resolver import Resolver
 from alicia_scheduler.host.services import services_running
@@ -21,13 +21,12 @@ from alicia_scheduler.kernel.definitions import sync_origin
 from alicia_scheduler.kernel.kernel import Kernel, KernelSettings
 from alicia_scheduler.kernel.notifications import Notifier
 from alicia_scheduler.store.lock import StateLock
+from alicia_scheduler.store.schema import STORE_FILE
 from alicia_scheduler.store.sqlite import SqliteStore
 
 __all__ = ["Host"]
 
 logger = logging.getLogger(__name__)
-
-STORE_FILE = "alicia.db"
 
 
 class Host:
@@ -69,7 +68,7 @@ class Host:
         if self._state_dir is None:
             await self._run_with(None)
             return
-        with StateLock(self._state_dir):
+        with StateLock(self._state_dir, self.clock.now()):
             await self._run_with(self._state_dir / STORE_FILE)
 
     def stop(self) -> None:
@@ -80,14 +79,13 @@ class Host:
 
     async def _run_with(self, store_file: Path | None) -> None:
         settings, checked = self._settings, self._checked
-        services = RunningServices()
-        actions = OpenActions(services, settings.instance, self.clock)
+        surroundings = Surroundings(settings.instance, self.clock, self.notifier)
+        actions = OpenActions(surroundings)
         resolver = Resolver(self._registry, load_timezone(settings.timezone), actions)
-        outside = {"instance": settings.instance, "clock": self.clock, "notifier": self.notifier}
         async with (
             SqliteStore.open(store_file) as store,
-            services_running(checked.services, services, **outside),
-            sinks_running(checked.sinks, services, **outside),
+            services_running(checked.services, surroundings),
+            sinks_running(checked.sinks, surroundings),
             actions.running(),
         ):
             self.kernel = Kernel(

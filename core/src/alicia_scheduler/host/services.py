@@ -11,11 +11,9 @@ from typing import Any
 import trio
 
 from alicia_scheduler.api.descriptors import ServiceType
-from alicia_scheduler.host.context import HostContext, RunningServices
+from alicia_scheduler.host.context import Surroundings
 from alicia_scheduler.host.registry import Offer
 from alicia_scheduler.host.supervision import keep_open
-from alicia_scheduler.kernel.clock import Clock
-from alicia_scheduler.kernel.notifications import Notifier
 
 __all__ = ["ConfiguredService", "in_start_order", "services_running"]
 
@@ -55,12 +53,7 @@ def in_start_order(services: Iterable[ConfiguredService]) -> list[ConfiguredServ
 
 @asynccontextmanager
 async def services_running(
-    services: Sequence[ConfiguredService],
-    running: RunningServices,
-    *,
-    instance: str,
-    clock: Clock,
-    notifier: Notifier,
+    services: Sequence[ConfiguredService], surroundings: Surroundings
 ) -> AsyncIterator[None]:
     """Run the services while the block is open.
 
@@ -74,9 +67,7 @@ async def services_running(
                 stop, done = trio.Event(), trio.Event()
                 stops.append((stop, done))
                 first_word = trio.Event()
-                nursery.start_soon(
-                    _supervise, service, running, instance, clock, notifier, stop, done, first_word
-                )
+                nursery.start_soon(_supervise, service, surroundings, stop, done, first_word)
                 with trio.move_on_after(START_TIMEOUT) as waiting:
                     await first_word.wait()
                 if waiting.cancelled_caught:
@@ -91,16 +82,14 @@ async def services_running(
 
 async def _supervise(
     service: ConfiguredService,
-    running: RunningServices,
-    instance: str,
-    clock: Clock,
-    notifier: Notifier,
+    surroundings: Surroundings,
     stop: trio.Event,
     done: trio.Event,
     first_word: trio.Event,
 ) -> None:
     kind = service.offer.type
-    context = HostContext(service.offer.plugin.name, instance, clock, running)
+    context = surroundings.context(service.offer.plugin.name)
+    running, notifier = surroundings.services, surroundings.notifier
 
     def up(part: object) -> None:
         if kind.provides is not None:

@@ -14,11 +14,9 @@ import trio
 from alicia_scheduler.api.contracts import Sink
 from alicia_scheduler.api.descriptors import SinkType
 from alicia_scheduler.api.model import Notification
-from alicia_scheduler.host.context import HostContext, RunningServices
+from alicia_scheduler.host.context import HostContext, Surroundings
 from alicia_scheduler.host.registry import Offer
 from alicia_scheduler.host.supervision import Backoff, describe_error
-from alicia_scheduler.kernel.clock import Clock
-from alicia_scheduler.kernel.notifications import Notifier
 
 __all__ = ["ConfiguredSink", "SinkQueue", "sinks_running"]
 
@@ -74,12 +72,7 @@ class SinkQueue:
 
 @asynccontextmanager
 async def sinks_running(
-    sinks: Sequence[ConfiguredSink],
-    services: RunningServices,
-    *,
-    instance: str,
-    clock: Clock,
-    notifier: Notifier,
+    sinks: Sequence[ConfiguredSink], surroundings: Surroundings
 ) -> AsyncIterator[None]:
     """Feed the sinks while the block is open; then give them time to write what is left."""
     queues: list[SinkQueue] = []
@@ -87,8 +80,8 @@ async def sinks_running(
         for sink in sinks:
             queue = SinkQueue(sink.offer.type.accepts)
             queues.append(queue)
-            notifier.listen(queue.put)
-            context = HostContext(sink.offer.plugin.name, instance, clock, services)
+            surroundings.notifier.listen(queue.put)
+            context = surroundings.context(sink.offer.plugin.name)
             nursery.start_soon(_feed, sink, context, queue, name=f"sink {sink.offer.type.name}")
         try:
             yield

@@ -116,9 +116,8 @@ def missed_between(
         stepped.append(slot)
         if len(stepped) > COUNT_LIMIT + keep:
             return Missed(_latest(schedule, event, first, until, keep), first, None)
-    latest = stepped[len(stepped) - keep :] if keep else []
-    skipped = stepped[: len(stepped) - len(latest)]
-    return Missed(latest, skipped[0] if skipped else None, len(skipped))
+    border = max(0, len(stepped) - keep)
+    return Missed(stepped[border:], first if border else None, border)
 
 
 def _latest(
