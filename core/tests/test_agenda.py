@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from alicia_scheduler.api.store import Due
 from alicia_scheduler.kernel.agenda import Agenda
 from alicia_scheduler.testing.clock import START
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def at(seconds):

@@ -1,10 +1,13 @@
 """The kernel in virtual time: from definition to notification."""
 
+import itertools
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 import trio
-from alicia_scheduler.api import Mode, Permanent, Retryable, Status, Trigger, to_epoch
+
+from alicia_scheduler.api import Mode, Permanent, Retryable, Status, StoreError, Trigger, to_epoch
 from alicia_scheduler.kernel.definitions import save_event, sync_origin
 from alicia_scheduler.kernel.kernel import KernelSettings
 from alicia_scheduler.store.sqlite import SqliteStore
@@ -179,7 +182,7 @@ async def test_the_delay_is_capped_by_retry_max_delay(autojump_clock):
     async with running_kernel(actions={"fail": fail}) as under_test:
         await save_event(under_test.kernel, event)
         await trio.sleep(100)
-    gaps = [round(later - earlier) for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [round(later - earlier) for earlier, later in itertools.pairwise(times)]
     assert gaps == [5, 8, 8, 8]
 
 
@@ -528,6 +531,50 @@ async def test_an_event_whose_type_is_missing_is_kept_and_told_and_stops_nothing
     assert "strange" in kept
     assert under_test.told("error")[0]["event_id"] == "strange"
     assert len(under_test.ran) == 1
+
+
+async def test_a_schedule_that_raises_is_set_aside_and_stops_nothing(autojump_clock):
+    class Faulty:
+        def next_after(self, instant):
+            if instant > at(15):
+                raise RuntimeError("tide table ends")
+            return at(10) if instant < at(10) else at(20)
+
+        def describe(self):
+            return "faulty"
+
+    async with running_kernel() as under_test:
+        prepare = under_test.types.prepare
+
+        def with_faulty(event, anchor):
+            prepared = prepare(event, anchor)
+            if event.event_id == "faulty":
+                return replace(prepared, schedule=Faulty())
+            return prepared
+
+        under_test.types.prepare = with_faulty
+        await save_event(under_test.kernel, make_event("faulty"))
+        await save_event(under_test.kernel, make_event())
+        await trio.sleep(35)
+        assert [run.event_id for run in under_test.ran].count("event") == 3
+        assert "tide table ends" in under_test.told("error")[0]["message"]
+
+
+async def test_a_store_that_cannot_be_read_for_a_while_loses_no_slot(autojump_clock):
+    async with running_kernel() as under_test:
+        await save_event(under_test.kernel, at_instants(10))
+        under_test.kernel.catalog.remove("event")
+        records = under_test.store.records
+
+        async def broken(ids):
+            if under_test.clock.now() < at(30):
+                raise StoreError("no answer")
+            return await records(ids)
+
+        under_test.kernel.catalog._store.records = broken
+        await trio.sleep(60)
+    assert [run.scheduled_time for run in under_test.ran] == [at(10)]
+    assert under_test.told("error")
 
 
 # -- bounds ----------------------------------------------------------------------------------

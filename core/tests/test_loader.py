@@ -3,6 +3,7 @@
 from importlib import metadata
 
 import pytest
+
 from alicia_scheduler.host.discovery import find_candidates
 from alicia_scheduler.host.loader import PluginStatus, load_plugins
 from alicia_scheduler.host.registry import Registry
@@ -76,28 +77,38 @@ BROKEN = {
         "alicia_tides",
     ),
     "unknown argument": (
-        "from alicia_scheduler.api import hookimpl\n"
-        "@hookimpl\ndef alicia_action_types(wrong): return ()",
+        (
+            "from alicia_scheduler.api import hookimpl\n"
+            "@hookimpl\ndef alicia_action_types(wrong): return ()"
+        ),
         "wrong",
     ),
     "async hook": (
-        "from alicia_scheduler.api import hookimpl\n"
-        "@hookimpl\nasync def alicia_action_types(): return ()",
+        (
+            "from alicia_scheduler.api import hookimpl\n"
+            "@hookimpl\nasync def alicia_action_types(): return ()"
+        ),
         "is async",
     ),
     "keyword-only argument": (
-        "from alicia_scheduler.api import hookimpl\n"
-        "@hookimpl\ndef alicia_action_types(*, info): return ()",
+        (
+            "from alicia_scheduler.api import hookimpl\n"
+            "@hookimpl\ndef alicia_action_types(*, info): return ()"
+        ),
         "keyword-only",
     ),
     "hook raises": (
-        "from alicia_scheduler.api import hookimpl\n"
-        "@hookimpl\ndef alicia_action_types(): raise RuntimeError('no lamp')",
+        (
+            "from alicia_scheduler.api import hookimpl\n"
+            "@hookimpl\ndef alicia_action_types(): raise RuntimeError('no lamp')"
+        ),
         "RuntimeError: no lamp",
     ),
     "wrong object": (
-        "from alicia_scheduler.api import hookimpl\n"
-        "@hookimpl\ndef alicia_action_types(): return ['lamp']",
+        (
+            "from alicia_scheduler.api import hookimpl\n"
+            "@hookimpl\ndef alicia_action_types(): return ['lamp']"
+        ),
         "must yield ActionType",
     ),
     "bare name": (GOOD.replace("NAME", "say"), "call it 'bad.say'"),

@@ -3,13 +3,14 @@
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from alicia_scheduler.api import EventState, Misfire, Mode, Status, Trigger
 from alicia_scheduler.kernel.ledger import new_execution, started, waiting
 from alicia_scheduler.kernel.planner import CATCHUP_LIMIT, Occupancy, plan_slot, plan_trigger
 from alicia_scheduler.testing.clock import START
 from alicia_scheduler.testing.kernel import At, Every, make_event
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def at(seconds):

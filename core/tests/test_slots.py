@@ -3,11 +3,12 @@
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from alicia_scheduler.kernel.slots import due_at, first_slot, grace_of, missed_between, slots_after
 from alicia_scheduler.testing.clock import START
 from alicia_scheduler.testing.kernel import At, Every, make_event
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def at(seconds):

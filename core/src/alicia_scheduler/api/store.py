@@ -25,6 +25,7 @@ from alicia_scheduler.api.model import (
 
 __all__ = [
     "Change",
+    "Damaged",
     "Due",
     "RemoveEvent",
     "SaveEvent",
@@ -80,6 +81,20 @@ class Due(msgspec.Struct, frozen=True):
     at: datetime
     event_id: str
     execution_id: str | None = None
+
+
+class Damaged(msgspec.Struct, frozen=True):
+    """A stored row that cannot be read. It stays in the store and is left out of every answer.
+
+    Attributes:
+        kind: ``event``, ``execution`` or ``due``.
+        identifier: the id of the event or execution, as far as it can be read.
+        problem: what is wrong with it.
+    """
+
+    kind: str
+    identifier: str
+    problem: str
 
 
 class SlotTaken(StoreError):
@@ -158,4 +173,8 @@ class Store(Protocol):
 
     async def unfinished(self) -> list[EventExecution]:
         """Every execution that is pending or running, oldest slot first."""
+        ...
+
+    async def damaged(self) -> list[Damaged]:
+        """The rows that the reads so far had to leave out, so that somebody can be told."""
         ...

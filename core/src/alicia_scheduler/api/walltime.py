@@ -54,6 +54,10 @@ PROBE = timedelta(days=2)
 never been closer than just under four days (Freetown, September 1939); a test holds this against
 the installed zone data."""
 
+FARTHEST_BACK = timedelta(days=2)
+"""More than clocks have ever been set back (a day less an hour, Kwajalein 1969). So long after
+the last reading of a schedule it may still come again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -260,21 +264,22 @@ def next_instant(
     """
     offset = _offset_at(after, zone)
     start = _start(after, offset, zone, policy)
-    reading = readings.first_from(start) if start else None
-    while reading is not None:
+    if start is None:
+        return None
+    reading = readings.first_from(start)
+    while True:
         try:
-            instant = _instant(reading, offset)
+            until = after + FARTHEST_BACK if reading is None else _instant(reading, offset)
         except OverflowError:
             return None
-        change = next(changes_between(after, instant, zone), None)
+        change = next(changes_between(after, until, zone), None)
         if change is None:
-            return instant
-        if policy.catches_up(change) and reading < change.reading_after:
+            return None if reading is None else until
+        if policy.catches_up(change) and reading is not None and reading < change.reading_after:
             return change.at
         if not policy.drops_second_pass(change):
             reading = readings.first_from(change.reading_after)
         after, offset = change.at, change.offset_after
-    return None
 
 
 def _start(

@@ -9,7 +9,7 @@ import click
 from alicia_scheduler.api.errors import ConfigError
 from alicia_scheduler.cli.output import fail
 from alicia_scheduler.config.load import Configuration, load
-from alicia_scheduler.host.check import Checked, check_configuration
+from alicia_scheduler.host.check import Checked, check_configuration, disabled_plugins
 from alicia_scheduler.host.discovery import find_candidates
 from alicia_scheduler.host.loader import PluginStatus, load_plugins
 from alicia_scheduler.host.registry import Registry
@@ -23,7 +23,7 @@ def load_checked(path: str) -> tuple[Configuration, Registry, Checked]:
         configuration = load(path)
     except ConfigError as error:
         fail(str(error))
-    registry = Registry(load_plugins(find_candidates()))
+    registry = Registry(load_plugins(find_candidates(), disabled=disabled_plugins(configuration)))
     checked = check_configuration(configuration, registry, now=datetime.now(UTC))
     if checked.issues:
         for issue in checked.issues:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
+import msgspec
+
 from alicia_scheduler.api.contracts import ScheduleContext
 from alicia_scheduler.api.descriptors import ActionType, ScheduleType, ServiceType, SinkType
 from alicia_scheduler.api.errors import ConfigError
@@ -21,10 +23,20 @@ from alicia_scheduler.host.services import ConfiguredService
 from alicia_scheduler.host.sinks import ConfiguredSink
 from alicia_scheduler.kernel.prepared import Unresolved
 
-__all__ = ["Checked", "check_configuration"]
+__all__ = ["Checked", "PluginTable", "check_configuration", "disabled_plugins"]
 
 T = TypeVar("T", ServiceType, SinkType)
 U = TypeVar("U", ScheduleType, ActionType)
+
+
+class PluginTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[plugins.<name>]``: what a host does with an installed plugin.
+
+    Attributes:
+        enabled: False leaves it alone: it is listed but not imported.
+    """
+
+    enabled: bool = True
 
 
 @dataclass
@@ -41,6 +53,19 @@ class Checked:
     events: list[ScheduledEvent] = field(default_factory=list)
     issues: list[ConfigError] = field(default_factory=list)
     unresolved: list[str] = field(default_factory=list)
+
+
+def disabled_plugins(configuration: Configuration) -> set[str]:
+    """The names of the plugins that the configuration switches off. Mistakes in their tables are
+    noted in the configuration's issues."""
+    disabled = set()
+    for name, raw in configuration.plugins.items():
+        found: list[ConfigError] = []
+        table = convert_all(raw, PluginTable, found, path=("plugins", name))
+        configuration.issues.extend(configuration.locate(issue) for issue in found)
+        if table is not None and not table.enabled:
+            disabled.add(name)
+    return disabled
 
 
 def check_configuration(

@@ -75,6 +75,9 @@ class Catalog:
         except (Unresolved, ConfigError) as error:
             entry.prepared = None
             entry.problem = str(error)
+        except Exception as error:  # noqa: BLE001 - a schedule type may raise anything
+            entry.prepared = None
+            entry.problem = f"its schedule failed: {type(error).__name__}: {error}"
 
     async def load(self, event_ids: Iterable[str]) -> None:
         """Bring events in hand that are not, as far as the store has them."""

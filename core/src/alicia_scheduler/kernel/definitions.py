@@ -135,14 +135,16 @@ async def _remove(kernel: Kernel, records: Sequence[EventRecord], difference: Di
 def _scheduled(kernel: Kernel, event: ScheduledEvent, state: EventState, now: datetime) -> Entry:
     """Start the event's schedule at ``now``; what was counted stays counted."""
     entry = kernel.catalog.put(event, replace(state, anchor=event.starts_at or now))
-    if entry.prepared is None:
-        entry.state = replace(entry.state, next_run=None, next_due=None, anchor=None)
-        return entry
-    slot = None
-    if event.enabled:
-        slot = first_slot(entry.prepared.schedule, event, now, entry.state.slot_count)
-    next_run, next_due = advance(entry.prepared.schedule, event, entry.state, slot)
-    entry.state = replace(entry.state, next_run=next_run, next_due=next_due)
+    slot = due = None
+    if entry.prepared is not None and event.enabled:
+        try:
+            slot = first_slot(entry.prepared.schedule, event, now, entry.state.slot_count)
+            slot, due = advance(entry.prepared.schedule, event, slot)
+        except Exception as error:  # noqa: BLE001 - a schedule type may raise anything
+            entry.prepared = None
+            entry.problem = f"its schedule failed: {type(error).__name__}: {error}"
+    anchor = entry.state.anchor if entry.prepared is not None else None
+    entry.state = replace(entry.state, next_run=slot, next_due=due, anchor=anchor)
     return entry
 
 

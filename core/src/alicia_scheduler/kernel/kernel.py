@@ -35,6 +35,9 @@ __all__ = ["Kernel", "KernelSettings"]
 
 logger = logging.getLogger(__name__)
 
+STORE_PAUSE = 5.0
+"""Seconds to wait before a store that could not be read is asked again."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class KernelSettings:
@@ -99,14 +102,24 @@ class Kernel:
 
     async def _dispatch(self) -> None:
         while not self._stopping:
-            if self.agenda.exhausted:
-                await self._refill()
             self.agenda.changed = trio.Event()
-            due = self.agenda.pop_due(self.clock.now(), self.settings.batch)
-            if due:
-                await self._handle(due)
-            elif not self.agenda.exhausted and not self._stopping:
-                await self.clock.wait_until(self.agenda.next_at(), self.agenda.changed)
+            try:
+                await self._dispatch_once()
+            except StoreError as error:
+                self._store_failed("read from", error)
+                self.agenda.changed = trio.Event()
+                with trio.move_on_after(STORE_PAUSE):
+                    await self.agenda.changed.wait()
+
+    async def _dispatch_once(self) -> None:
+        """Handle what is due; with nothing due, wait for the next entry or a change."""
+        if self.agenda.exhausted:
+            await self._refill()
+        due = self.agenda.pop_due(self.clock.now(), self.settings.batch)
+        if due:
+            await self._handle(due)
+        elif not self.agenda.exhausted and not self._stopping:
+            await self.clock.wait_until(self.agenda.next_at(), self.agenda.changed)
 
     async def _refill(self) -> None:
         after = self.agenda.begin_refill()
@@ -116,7 +129,12 @@ class Kernel:
     async def _handle(self, due: Sequence[Due]) -> None:
         """Plan everything that is due, commit it as one transaction, then start it."""
         self.catalog.trim(self.runner.busy)
-        await self.catalog.load({entry.event_id for entry in due})
+        try:
+            await self.catalog.load({entry.event_id for entry in due})
+        except StoreError:
+            for entry in due:
+                self.agenda.put(entry)
+            raise
         now = self.clock.now()
         decision = Decision()
         for entry in due:
@@ -135,25 +153,35 @@ class Kernel:
             self.put_next(entry)
             return
         if entry.prepared is None:
-            logger.warning("event %r is unresolved: %s", due.event_id, entry.problem)
-            self.notifier.error(entry.problem or "", event_id=due.event_id, kind="unresolved")
+            self._set_aside(entry)
             return
-        plan = plan_slot(
-            entry.event,
-            entry.state,
-            entry.prepared.schedule,
-            entry.state.next_run,
-            now,
-            self.runner.occupancy(due.event_id),
-        )
-        next_run, next_due = advance(
-            entry.prepared.schedule, entry.event, entry.state, plan.next_run
-        )
+        schedule = entry.prepared.schedule
+        try:
+            plan = plan_slot(
+                entry.event,
+                entry.state,
+                schedule,
+                entry.state.next_run,
+                now,
+                self.runner.occupancy(due.event_id),
+            )
+            next_run, next_due = advance(schedule, entry.event, plan.next_run)
+        except Exception as error:  # noqa: BLE001 - a schedule type may raise anything
+            entry.prepared = None
+            entry.problem = f"its schedule failed: {type(error).__name__}: {error}"
+            self._set_aside(entry)
+            return
         entry.state = replace(
             entry.state, next_run=next_run, next_due=next_due, slot_count=plan.slot_count
         )
         self._take_over(entry, plan, now, decision)
         decision.moved.append(entry)
+
+    def _set_aside(self, entry: Entry) -> None:
+        """Leave an event that cannot be planned alone, with its slot kept; the others go on."""
+        message = f"event {entry.event.event_id!r} is unresolved: {entry.problem}"
+        logger.warning("%s", message)
+        self.notifier.error(message, event_id=entry.event.event_id, kind="unresolved")
 
     def _retry_is_due(
         self, event_id: str, execution_id: str, now: datetime, decision: Decision
@@ -237,8 +265,11 @@ class Kernel:
         try:
             await self.store.commit(changes)
         except StoreError as error:
-            logger.error("could not write to the store: %s", error)
-            self.notifier.error(f"could not write to the store: {error}", kind="store")
+            self._store_failed("write to", error)
+
+    def _store_failed(self, doing: str, error: StoreError) -> None:
+        logger.error("could not %s the store: %s", doing, error)
+        self.notifier.error(f"could not {doing} the store: {error}", kind="store")
 
     # -- commands ------------------------------------------------------------------------
 

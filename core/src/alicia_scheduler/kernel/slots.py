@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from alicia_scheduler.api.contracts import Schedule
-from alicia_scheduler.api.model import EventState, ScheduledEvent, to_epoch
+from alicia_scheduler.api.model import ScheduledEvent, to_epoch
 
 __all__ = ["Missed", "advance", "due_at", "first_slot", "grace_of", "missed_between", "slots_after"]
 
@@ -93,7 +93,7 @@ def grace_of(schedule: Schedule, event: ScheduledEvent, slot: datetime) -> float
 
 
 def advance(
-    schedule: Schedule, event: ScheduledEvent, state: EventState, slot: datetime | None
+    schedule: Schedule, event: ScheduledEvent, slot: datetime | None
 ) -> tuple[datetime | None, datetime | None]:
     """``(next_run, next_due)`` for a next slot that may be None."""
     if slot is None:
