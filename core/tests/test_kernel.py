@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 import trio
+from msgspec.structs import replace as replace_fields
 
 from alicia_scheduler.api import Mode, Permanent, Retryable, Status, StoreError, Trigger, to_epoch
 from alicia_scheduler.kernel.definitions import save_event, sync_origin
@@ -123,6 +124,20 @@ async def test_the_start_is_committed_before_the_action_begins(autojump_clock):
         await save_event(under_test.kernel, make_event(action={"type": "look"}))
         await trio.sleep(11)
     assert seen == [(Status.RUNNING, at(20))]
+
+
+async def test_a_slot_that_the_store_knows_to_have_run_is_not_run_again(autojump_clock):
+    async with running_kernel() as under_test:
+        await save_event(under_test.kernel, make_event())
+        await trio.sleep(11)
+        entry = under_test.kernel.catalog.get("event")
+        entry.state = replace_fields(entry.state, next_run=at(10), next_due=at(10))
+        under_test.kernel.put_next(entry)
+        await trio.sleep(10)
+        history = await under_test.history()
+    assert [run.scheduled_time for run in under_test.ran] == [at(10), at(20)]
+    assert [run.scheduled_time for run in history] == [at(10), at(20)]
+    assert under_test.told("error")[0]["class"] == "slot taken"
 
 
 async def test_all_that_is_due_together_is_one_transaction(autojump_clock):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from alicia_scheduler.api.model import EventExecution
+from alicia_scheduler.api.store import Change, SaveExecution, SaveState
 from alicia_scheduler.kernel.catalog import Entry
 from alicia_scheduler.kernel.ledger import settled
 from alicia_scheduler.kernel.runner import Run
@@ -35,3 +36,22 @@ class Decision:
         if entry is not None:
             entry.state = settled(entry.state, execution)
         self.closed.append((entry, execution))
+
+    def changes(self) -> list[Change]:
+        """What the transaction holds: every record, and the state of every event touched."""
+        runs = [*self.launches, *self.queued]
+        changes: list[Change] = [SaveExecution(execution) for _, execution in self.closed]
+        changes += [SaveExecution(run.execution) for run in runs]
+        touched = [*self.moved, *(entry for entry, _ in self.closed if entry is not None)]
+        states = {entry.event.event_id: entry.state for entry in touched}
+        changes += [SaveState(event_id, state) for event_id, state in states.items()]
+        return changes
+
+    def drop(self, execution_id: str) -> list[Run]:
+        """Take an execution out; the runs that were reserved for it are returned."""
+        runs = [*self.launches, *self.queued]
+        dropped = [run for run in runs if run.execution.execution_id == execution_id]
+        self.launches = [run for run in self.launches if run not in dropped]
+        self.queued = [run for run in self.queued if run not in dropped]
+        self.closed = [pair for pair in self.closed if pair[1].execution_id != execution_id]
+        return dropped

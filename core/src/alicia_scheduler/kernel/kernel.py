@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from alicia_scheduler.api.errors import StoreError
 from alicia_scheduler.api.model import EventExecution, OnInterrupted, Status, Trigger
-from alicia_scheduler.api.store import Change, Due, SaveExecution, SaveState, Store
+from alicia_scheduler.api.store import Change, Due, SaveExecution, SaveState, SlotTaken, Store
 from alicia_scheduler.kernel import ledger
 from alicia_scheduler.kernel.agenda import Agenda
 from alicia_scheduler.kernel.attempt import Outcome, retry_delay
@@ -230,15 +230,7 @@ class Kernel:
 
     async def carry_out(self, decision: Decision) -> None:
         """Commit a decision, then let it happen: mark before act."""
-        changes: list[Change] = [SaveExecution(execution) for _, execution in decision.closed]
-        changes += [SaveExecution(run.execution) for run in decision.launches]
-        changes += [SaveExecution(run.execution) for run in decision.queued]
-        states = {entry.event.event_id: entry for entry in decision.moved}
-        states |= {
-            closed.event.event_id: closed for closed, _ in decision.closed if closed is not None
-        }
-        changes += [SaveState(event_id, entry.state) for event_id, entry in states.items()]
-        await self.commit(changes)
+        await self._commit_decision(decision)
         for entry in decision.moved:
             self.put_next(entry)
         for owner, execution in decision.closed:
@@ -250,6 +242,24 @@ class Kernel:
         for run in decision.launches:
             self.notifier.execution(run.execution, run.event.name)
             self.runner.launch(run)
+
+    async def _commit_decision(self, decision: Decision) -> None:
+        """Commit; an execution whose slot the store knows to have run already is left out."""
+        while changes := decision.changes():
+            try:
+                await self.store.commit(changes)
+            except SlotTaken as taken:
+                logger.error("refused by the store: %s", taken)
+                self.notifier.error(str(taken), event_id=taken.event_id, kind="slot taken")
+                for run in decision.drop(taken.execution_id):
+                    self.runner.withdraw(run)
+                if len(decision.changes()) == len(changes):
+                    return
+            except StoreError as error:
+                self._store_failed("write to", error)
+                return
+            else:
+                return
 
     def put_next(self, entry: Entry) -> None:
         """Put an event's next slot on the agenda, or take the event off it."""

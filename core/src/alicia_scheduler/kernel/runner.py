@@ -141,6 +141,10 @@ class Runner:
         """Start an active run whose start has been committed."""
         self._spawn(run, committed=True)
 
+    def withdraw(self, run: Run) -> None:
+        """Give up a reserved run that was never launched."""
+        self._leave(run)
+
     def cancel(self, execution_id: str, reason: str) -> Run | None:
         """Stop an execution for ``reason``. A run that holds no place leaves its lane at once and
         is returned, for the caller to write down; one that runs ends in its own task."""
