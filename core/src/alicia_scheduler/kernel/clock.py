@@ -1,50 +1,118 @@
 """The only place that asks what time it is.
 
-Two clocks, never mixed: the *wall clock* says what a person's watch shows and may be stepped; the
-*monotonic* clock only moves forward and is what deadlines, timeouts and retries follow. Everything
-under one :class:`Clock` lives in that clock's time, so the whole system runs in virtual time when
-it is given a virtual one.
+Two kinds of time, never mixed. The *wall clock* says what a person's watch shows and may be set
+at any moment. *Elapsed time* only ever moves forward, suspended or not, and cannot be set.
+Timeouts and deadlines follow trio's clock, which stands still while the machine is suspended.
+
+Everything under one :class:`Clock` lives in that clock's time, so the whole system runs in virtual
+time when it is given a virtual one.
 """
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Protocol
 
 import trio
 
-__all__ = ["Clock", "SystemClock"]
+from alicia_scheduler.kernel.walltimer import WallTimer
+
+__all__ = ["Clock", "StepWatch", "SystemClock"]
+
+COMPARE_EVERY = 30.0
+"""Seconds between two looks at the wall clock where the system does not tell of its being set."""
+
+TOLERANCE = 0.5
+"""Seconds by which two clocks may differ before it counts as a step."""
+
+SLEW = 0.001
+"""Part of the elapsed time that NTP may slew the wall clock by (500 ppm, doubled)."""
 
 
 class Clock(Protocol):
-    """Wall time, monotonic time, and a wait that ends at an instant."""
+    """Wall time, elapsed time, and a wait that ends at an instant."""
 
     def now(self) -> datetime:
         """The wall clock's instant (aware UTC)."""
         ...
 
-    def monotonic(self) -> float:
-        """Seconds on a clock that is never set; only differences mean something."""
+    def elapsed(self) -> float:
+        """Seconds that have passed since some fixed instant, suspended or not; never set."""
         ...
 
     async def wait_until(self, instant: datetime | None, changed: trio.Event) -> None:
-        """Return when the wall clock has reached ``instant`` or ``changed`` is set, whichever is
-        first; with None, only for ``changed``. May return early: ask :meth:`now` again."""
+        """Return when the wall clock has reached ``instant``, when it has been set, or when
+        ``changed`` is, whichever is first. With None there is no instant. May return early: look
+        at the clock again."""
         ...
 
 
 class SystemClock:
     """The machine's clocks."""
 
+    def __init__(self) -> None:
+        self._source = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+        self._timer: WallTimer | None
+        try:
+            self._timer = WallTimer()
+        except (OSError, AttributeError):
+            self._timer = None
+
     def now(self) -> datetime:
         return datetime.now(UTC)
 
-    def monotonic(self) -> float:
-        return trio.current_time()
+    def elapsed(self) -> float:
+        return time.clock_gettime(self._source)
 
     async def wait_until(self, instant: datetime | None, changed: trio.Event) -> None:
-        if instant is None:
-            await changed.wait()
+        if self._timer is None:
+            await self._compare_often(instant, changed)
             return
-        with trio.move_on_after(max(0.0, (instant - self.now()).total_seconds())):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._wait_for_timer, self._timer, instant, nursery.cancel_scope)
             await changed.wait()
+            nursery.cancel_scope.cancel()
+
+    @staticmethod
+    async def _wait_for_timer(
+        timer: WallTimer, instant: datetime | None, scope: trio.CancelScope
+    ) -> None:
+        await timer.wait_until(instant)
+        scope.cancel()
+
+    async def _compare_often(self, instant: datetime | None, changed: trio.Event) -> None:
+        wait = COMPARE_EVERY
+        if instant is not None:
+            wait = min(wait, max(0.0, (instant - self.now()).total_seconds()))
+        with trio.move_on_after(wait):
+            await changed.wait()
+
+
+class StepWatch:
+    """Tells when the wall clock was set, by comparing it with elapsed time.
+
+    Load cannot fool it: a pair of readings that were interrupted in between is taken again.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._now, self._elapsed = self._read()
+
+    def look(self) -> float:
+        """Seconds that the wall clock was set forward since the last look; negative when it was
+        set back, 0.0 when it was not set."""
+        now, elapsed = self._read()
+        passed = elapsed - self._elapsed
+        step = (now - self._now).total_seconds() - passed
+        self._now, self._elapsed = now, elapsed
+        return step if abs(step) > TOLERANCE + SLEW * abs(passed) else 0.0
+
+    def _read(self) -> tuple[datetime, float]:
+        for _ in range(10):
+            before = self._clock.elapsed()
+            now = self._clock.now()
+            after = self._clock.elapsed()
+            if after - before < TOLERANCE / 10:
+                break
+        return now, after

@@ -12,6 +12,7 @@ import ctypes
 import errno
 import os
 import sys
+import weakref
 from datetime import datetime
 
 import trio
@@ -23,8 +24,9 @@ __all__ = ["WallTimer"]
 CLOCK_REALTIME = 0
 TFD_TIMER_ABSTIME = 1
 TFD_TIMER_CANCEL_ON_SET = 2
-FAR = 2**33
-"""Expiry in epoch seconds of a timer that only watches for the clock being set."""
+FAR = 2**31 - 1 if ctypes.sizeof(ctypes.c_long) == 4 else 2**33
+"""Expiry in epoch seconds of a timer that only watches for the clock being set; on a 32-bit
+system as far as its time goes. A wait that ends early is looked at again anyway."""
 
 
 class _Timespec(ctypes.Structure):
@@ -49,12 +51,11 @@ class WallTimer:
         self._handle: int = self._libc.timerfd_create(CLOCK_REALTIME, os.O_NONBLOCK | os.O_CLOEXEC)
         if self._handle < 0:
             raise OSError(ctypes.get_errno(), "timerfd_create failed")
+        self._closer = weakref.finalize(self, os.close, self._handle)
 
     def close(self) -> None:
-        """Give the descriptor back."""
-        if self._handle >= 0:
-            os.close(self._handle)
-            self._handle = -1
+        """Give the descriptor back; otherwise that happens with the object's end."""
+        self._closer()
 
     async def wait_until(self, instant: datetime | None) -> bool:
         """Return when the wall clock has reached ``instant`` or has been set.

@@ -17,7 +17,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class VirtualClock:
-    """A clock whose wall time follows trio's own, from ``start`` on.
+    """A clock whose wall time follows trio's own, from ``start`` on, until it is set.
 
     Make it inside the running test. Implements :class:`alicia_scheduler.kernel.clock.Clock`.
     """
@@ -25,31 +25,45 @@ class VirtualClock:
     def __init__(self, start: datetime = START) -> None:
         self._start = start
         self._began = trio.current_time()
-        self._stepped = trio.Event()
+        self._suspended = 0.0
+        self._told = trio.Event()
 
     def now(self) -> datetime:
-        return self._start + timedelta(seconds=trio.current_time() - self._began)
+        return self._start + timedelta(seconds=self.elapsed())
 
-    def monotonic(self) -> float:
-        return trio.current_time()
+    def elapsed(self) -> float:
+        return trio.current_time() - self._began + self._suspended
+
+    async def advance(self, seconds: float) -> None:
+        """Let time pass, and everything happen that is due meanwhile."""
+        await trio.sleep(seconds)
 
     def step(self, seconds: float) -> None:
         """Set the wall clock forward (or back, when negative), as NTP or a person does."""
         self._start += timedelta(seconds=seconds)
-        self._stepped.set()
+        self._told.set()
+
+    def set(self, instant: datetime) -> None:
+        """Set the wall clock to an instant."""
+        self.step((instant - self.now()).total_seconds())
+
+    def suspend(self, seconds: float) -> None:
+        """Let the machine sleep: time passes, on the wall clock too, and nothing runs."""
+        self._suspended += seconds
+        self._told.set()
 
     async def wait_until(self, instant: datetime | None, changed: trio.Event) -> None:
-        self._stepped = stepped = trio.Event()
+        self._told = told = trio.Event()
         timeout = float("inf")
         if instant is not None:
             timeout = max(0.0, (instant - self.now()).total_seconds())
         with trio.move_on_after(timeout):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_either, stepped, nursery.cancel_scope)
+                nursery.start_soon(_end_with, told, nursery.cancel_scope)
                 await changed.wait()
                 nursery.cancel_scope.cancel()
 
 
-async def _either(event: trio.Event, scope: trio.CancelScope) -> None:
+async def _end_with(event: trio.Event, scope: trio.CancelScope) -> None:
     await event.wait()
     scope.cancel()
