@@ -1,0 +1,135 @@
+"""A configuration file as a whole: its tables, its settings, and all that is wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from alicia_scheduler.api import ConfigError
+from alicia_scheduler.config.convert import convert_all
+from alicia_scheduler.config.document import Document
+from alicia_scheduler.config.settings import Settings, check_timezone
+from alicia_scheduler.config.wording import found, quote, suggest
+
+__all__ = ["Configuration", "load"]
+
+Table = dict[str, Any]
+TABLES = ("scheduler", "services", "sinks", "events", "plugins")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configuration:
+    """What a configuration file says. The tables of plugins and events are still raw: only their
+    plugins know what belongs in them.
+
+    Attributes:
+        file: the file, as it was given.
+        settings: ``[scheduler]``; defaults where it is wrong, so that checking can go on.
+        services: ``[services.<name>]`` by name.
+        sinks: ``[sinks.<name>]`` by name.
+        events: ``[events.<id>]`` by id.
+        plugins: ``[plugins.<name>]`` by name.
+        issues: every mistake found so far, with file and line, in order of lines.
+    """
+
+    file: Path
+    settings: Settings
+    services: dict[str, Table]
+    sinks: dict[str, Table]
+    events: dict[str, Table]
+    plugins: dict[str, Table]
+    issues: list[ConfigError]
+    document: Document = field(repr=False)
+
+    @property
+    def state_dir(self) -> Path:
+        """The state directory as an absolute path: ``~`` is the user's home, and a relative path
+        begins at the folder of the configuration file."""
+        try:
+            path = Path(self.settings.state_dir).expanduser()
+        except RuntimeError:
+            # No home directory is known for this user, so ~ is a name like any other.
+            path = Path(self.settings.state_dir)
+        return (self.file.parent / path).resolve()
+
+    def locate(self, issue: ConfigError) -> ConfigError:
+        """``issue`` with this file and the line of its path.
+
+        Its path counts from the document's outermost key, e.g. ``("events", "lamp", "name")``.
+        """
+        return issue.located(self.document.name, self.document.line_of(issue.path))
+
+
+def load(path: str | Path) -> Configuration:
+    """Read a configuration file. Mistakes in its content are listed in
+    :attr:`Configuration.issues`.
+
+    Raises:
+        ConfigError: the file cannot be read, or it is not TOML.
+    """
+    return configuration(Document.load(path))
+
+
+def configuration(document: Document) -> Configuration:
+    """The configuration that a document holds."""
+    issues: list[ConfigError] = []
+    data = document.data
+    for key, value in data.items():
+        if key not in TABLES:
+            issues.append(_unknown(key, value))
+    settings = _settings(data.get("scheduler", {}), issues)
+    loaded = Configuration(
+        file=Path(document.name),
+        settings=settings,
+        services=_named_tables(data, "services", issues),
+        sinks=_named_tables(data, "sinks", issues),
+        events=_named_tables(data, "events", issues),
+        plugins=_named_tables(data, "plugins", issues),
+        issues=issues,
+        document=document,
+    )
+    issues[:] = sorted(map(loaded.locate, issues), key=lambda issue: issue.line or 0)
+    return loaded
+
+
+def _settings(raw: object, issues: list[ConfigError]) -> Settings:
+    before = len(issues)
+    settings = convert_all(raw, Settings, issues, path=("scheduler",))
+    check_timezone(raw, issues, path=("scheduler",))
+    return settings if settings is not None and len(issues) == before else Settings()
+
+
+def _unknown(key: str, value: object) -> ConfigError:
+    if isinstance(value, dict):
+        hint = suggest(key, TABLES, likely=TABLES, noun="tables")
+        return ConfigError(f"unknown table {quote(key)}", path=(key,), hint=hint)
+    fields = [item.name for item in msgspec.structs.fields(Settings)]
+    hint = (
+        "write it below [scheduler]"
+        if key in fields
+        else f"every key belongs in a table: {', '.join(TABLES)}"
+    )
+    return ConfigError(f"the key {quote(key)} stands outside any table", path=(key,), hint=hint)
+
+
+def _named_tables(data: Table, group: str, issues: list[ConfigError]) -> dict[str, Table]:
+    """The tables ``[group.<name>]``; what is no table is noted and left out."""
+    tables = data.get(group, {})
+    if not isinstance(tables, dict):
+        hint = f"write [{group}.<name>]"
+        issues.append(
+            ConfigError(f"must be a table, not {found(tables)}", path=(group,), hint=hint)
+        )
+        return {}
+    good: dict[str, Table] = {}
+    for name, table in tables.items():
+        if isinstance(table, dict):
+            good[name] = table
+            continue
+        message = f"must be a table, not {found(table)}"
+        hint = f"write [{group}.<name>] with its keys below"
+        issues.append(ConfigError(message, path=(group, name), hint=hint))
+    return good
