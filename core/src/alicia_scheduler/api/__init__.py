@@ -49,12 +49,12 @@ from alicia_scheduler.api.model import (
 from alicia_scheduler.api.mqtt import MqttConnection, MqttMessage, check_topic
 from alicia_scheduler.api.store import Store, StoreContext
 from alicia_scheduler.api.walltime import (
-    Change,
+    ClockChange,
     ClockPolicy,
     OnGap,
     OnRepeat,
     Readings,
-    changes_between,
+    clock_changes,
     first_instant,
     instants_of,
     load_timezone,
@@ -70,7 +70,7 @@ __all__ = [
     "ActionContext",
     "ActionType",
     "AliciaError",
-    "Change",
+    "ClockChange",
     "ClockPolicy",
     "ConfigError",
     "EventExecution",
@@ -105,8 +105,8 @@ __all__ = [
     "StoreError",
     "StoreType",
     "Trigger",
-    "changes_between",
     "check_topic",
+    "clock_changes",
     "first_instant",
     "from_epoch",
     "hookimpl",

@@ -44,12 +44,15 @@ class ScheduleType:
             host validates ``schedule_config`` with it.
         build: makes the schedule from a validated configuration. Raises ``ConfigError`` when the
             configuration can never mean anything.
+        elapsed: True when slots are elapsed time from the anchor rather than readings of the wall
+            clock; then the grid moves with that clock when it is set.
         summary: one line for listings.
     """
 
     name: str
     config: type[Any]
     build: Callable[[Any, ScheduleContext], Schedule]
+    elapsed: bool = False
     summary: str = ""
 
 

@@ -28,12 +28,12 @@ from zoneinfo import ZoneInfo
 from alicia_scheduler.api.zones import load_timezone
 
 __all__ = [
-    "Change",
+    "ClockChange",
     "ClockPolicy",
     "OnGap",
     "OnRepeat",
     "Readings",
-    "changes_between",
+    "clock_changes",
     "first_instant",
     "instants_of",
     "load_timezone",
@@ -60,7 +60,7 @@ the last reading of a schedule it may still come again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ClockChange:
     """A change of a zone's clocks.
 
     Attributes:
@@ -123,7 +123,7 @@ def first_instant(reading: datetime, zone: ZoneInfo) -> datetime:
     return _only_change(by_new_offset, by_old_offset, zone).at
 
 
-def changes_between(after: datetime, until: datetime, zone: ZoneInfo) -> Iterator[Change]:
+def clock_changes(after: datetime, until: datetime, zone: ZoneInfo) -> Iterator[ClockChange]:
     """The changes of the clocks of ``zone`` with ``after < change.at <= until``, in order."""
     for year in range(after.year, until.year + 1):
         for change in _changes_in(year, zone):
@@ -134,7 +134,7 @@ def changes_between(after: datetime, until: datetime, zone: ZoneInfo) -> Iterato
 
 
 @lru_cache(maxsize=1024)
-def _changes_in(year: int, zone: ZoneInfo) -> tuple[Change, ...]:
+def _changes_in(year: int, zone: ZoneInfo) -> tuple[ClockChange, ...]:
     """The changes in a year of UTC."""
     changes = []
     low = max(EARLIEST, datetime(year, 1, 1, tzinfo=UTC) - SECOND) if year > 1 else EARLIEST
@@ -149,7 +149,7 @@ def _changes_in(year: int, zone: ZoneInfo) -> tuple[Change, ...]:
     return tuple(changes)
 
 
-def _only_change(low: datetime, high: datetime, zone: ZoneInfo) -> Change:
+def _only_change(low: datetime, high: datetime, zone: ZoneInfo) -> ClockChange:
     """The change with ``low < at <= high``, by bisection to the second, which is as fine as zone
     data are."""
     before, after = _offset_at(low, zone), _offset_at(high, zone)
@@ -161,7 +161,7 @@ def _only_change(low: datetime, high: datetime, zone: ZoneInfo) -> Change:
             early = middle
         else:
             late = middle
-    return Change(start + late * SECOND, before, after)
+    return ClockChange(start + late * SECOND, before, after)
 
 
 def _offset_at(instant: datetime, zone: ZoneInfo) -> timedelta:
@@ -231,15 +231,15 @@ class ClockPolicy:
     repeat: OnRepeat = OnRepeat.FIRST
     below: timedelta | None = None
 
-    def catches_up(self, change: Change) -> bool:
+    def catches_up(self, change: ClockChange) -> bool:
         """Whether readings in the gap of ``change`` run after it."""
         return change.size > ZERO and self.gap is OnGap.AFTER and self._covers(change)
 
-    def drops_second_pass(self, change: Change) -> bool:
+    def drops_second_pass(self, change: ClockChange) -> bool:
         """Whether readings in the span that ``change`` repeats run in the first pass only."""
         return change.size < ZERO and self.repeat is OnRepeat.FIRST and self._covers(change)
 
-    def _covers(self, change: Change) -> bool:
+    def _covers(self, change: ClockChange) -> bool:
         return self.below is None or abs(change.size) < self.below
 
 
@@ -272,7 +272,7 @@ def next_instant(
             until = after + FARTHEST_BACK if reading is None else _instant(reading, offset)
         except OverflowError:
             return None
-        change = next(changes_between(after, until, zone), None)
+        change = next(clock_changes(after, until, zone), None)
         if change is None:
             return None if reading is None else until
         if policy.catches_up(change) and reading is not None and reading < change.reading_after:
@@ -293,7 +293,7 @@ def _start(
     offset_of_first_pass = _offset_of(reading, zone, 0)
     if offset_of_first_pass > offset:
         first_pass = _instant(reading, offset_of_first_pass)
-        change = next(changes_between(first_pass, after, zone))
+        change = next(clock_changes(first_pass, after, zone))
         if policy.drops_second_pass(change):
             return change.reading_before
     return reading + MICROSECOND

@@ -1,0 +1,62 @@
+"""The schedule of type ``cron``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from alicia_schedule_cron.config import CronConfig
+from alicia_schedule_cron.expression import Expression
+from alicia_schedule_cron.readings import CronReadings
+from alicia_scheduler.api import (
+    ClockPolicy,
+    ConfigError,
+    OnGap,
+    OnRepeat,
+    Readings,
+    ScheduleContext,
+    next_instant,
+)
+
+__all__ = ["CronSchedule"]
+
+FIXED_TIME = ClockPolicy(OnGap.AFTER, OnRepeat.FIRST, below=timedelta(hours=3))
+"""Entries at fixed times run once per reading, at the end of a gap if need be. Larger changes are
+taken for a correction of the clock (cron(8), Debian)."""
+
+WILDCARD = ClockPolicy(OnGap.SKIP, OnRepeat.BOTH)
+"""Entries whose minute or hour begins with ``*`` run whenever the clock shows a matching time."""
+
+
+@dataclass(frozen=True, slots=True)
+class CronSchedule:
+    """Runs whenever the wall clock of a zone matches an expression."""
+
+    text: str
+    readings: Readings
+    zone: ZoneInfo
+    policy: ClockPolicy
+
+    @classmethod
+    def build(cls, config: CronConfig, context: ScheduleContext) -> CronSchedule:
+        """The schedule of a configuration.
+
+        Raises:
+            ConfigError: the expression is not in the syntax, never matches, or there is no zone.
+        """
+        try:
+            expression = Expression.parse(config.text, seconds=config.seconds)
+            readings = CronReadings(expression)
+        except ConfigError as error:
+            raise error.under(config.key) from None
+        policy = WILDCARD if expression.follows_clock else FIXED_TIME
+        return cls(" ".join(config.text.split()), readings, context.require_timezone(), policy)
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        """The first slot strictly later than ``instant``."""
+        return next_instant(self.readings, instant, self.zone, self.policy)
+
+    def describe(self) -> str:
+        """The expression and its zone."""
+        return f"{self.text} ({self.zone.key})"
