@@ -1,0 +1,252 @@
+"""Between the model and rows: changes to statements with values, rows back to model values.
+
+Instants are columns of epoch seconds (REAL, exact to the microsecond until the year 2242);
+definitions and results are JSON text. Connections give text as bytes, which is quicker for JSON
+and leaves a row with damaged text readable enough to be named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from alicia_scheduler.api.errors import StoreError
+from alicia_scheduler.api.model import (
+    EventExecution,
+    EventRecord,
+    EventState,
+    ScheduledEvent,
+    Status,
+    Trigger,
+    from_epoch,
+)
+from alicia_scheduler.api.store import (
+    Change,
+    Due,
+    RemoveEvent,
+    SaveEvent,
+    SaveExecution,
+    SaveState,
+)
+
+__all__ = [
+    "EVENT_COLUMNS",
+    "EXECUTION_COLUMNS",
+    "SAVE_EXECUTION",
+    "Operation",
+    "Row",
+    "due",
+    "event_record",
+    "execution",
+    "operations",
+]
+
+Row = tuple[Any, ...]
+
+
+class Operation(NamedTuple):
+    """A statement with its values."""
+
+    statement: str
+    values: Row
+
+
+_SAVE_DEFINITION: Final = """
+    INSERT INTO events (event_id, origin, definition) VALUES (?, ?, ?)
+    ON CONFLICT (event_id) DO UPDATE SET
+        origin = excluded.origin, definition = excluded.definition
+"""
+
+_SAVE_NEW_STATE: Final = """
+    INSERT OR REPLACE INTO event_states (
+        next_due, next_run, anchor, slot_count, last_run, last_status,
+        run_count, success_count, failure_count, event_id, enabled
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+_SAVE_STATE: Final = """
+    UPDATE event_states SET
+        next_due = ?, next_run = ?, anchor = ?, slot_count = ?, last_run = ?, last_status = ?,
+        run_count = ?, success_count = ?, failure_count = ?
+    WHERE event_id = ?
+"""
+
+_REMOVE_DEFINITION: Final = "DELETE FROM events WHERE event_id = ?"
+_REMOVE_STATE: Final = "DELETE FROM event_states WHERE event_id = ?"
+# An event made anew under the same id may use the same slots again.
+_RELEASE_CLAIMS: Final = """
+    UPDATE executions SET claim = NULL WHERE event_id = ? AND claim IS NOT NULL
+"""
+
+SAVE_EXECUTION: Final = """
+    INSERT INTO executions (
+        execution_id, event_id, revision, scheduled_time, claim, status, trigger, start_time,
+        end_time, retry_count, reason, next_attempt_at, error_message, result
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (execution_id) DO UPDATE SET
+        revision = excluded.revision, status = excluded.status, trigger = excluded.trigger,
+        start_time = excluded.start_time, end_time = excluded.end_time,
+        retry_count = excluded.retry_count, reason = excluded.reason,
+        next_attempt_at = excluded.next_attempt_at, error_message = excluded.error_message,
+        result = excluded.result
+    WHERE event_id = excluded.event_id AND scheduled_time = excluded.scheduled_time
+"""
+"""Changes one row, or none when the id belongs to another event or slot."""
+
+_CLAIMING = frozenset((Trigger.SCHEDULE, Trigger.CATCHUP))
+
+EVENT_COLUMNS: Final = (
+    "e.event_id, e.definition, s.next_due, s.next_run, s.anchor, s.slot_count, s.last_run, "
+    "s.last_status, s.run_count, s.success_count, s.failure_count"
+)
+"""What :func:`event_record` reads, of ``events AS e`` and ``event_states AS s``."""
+
+EXECUTION_COLUMNS: Final = (
+    "execution_id, event_id, revision, scheduled_time, status, trigger, start_time, end_time, "
+    "retry_count, reason, next_attempt_at, error_message, result"
+)
+"""What :func:`execution` reads."""
+
+_encode = msgspec.json.Encoder().encode
+_decode_definition = msgspec.json.Decoder(ScheduledEvent).decode
+_decode_result = msgspec.json.Decoder(dict[str, Any]).decode
+_STATUS = {status.value.encode(): status for status in Status}
+_TRIGGER = {trigger.value.encode(): trigger for trigger in Trigger}
+
+
+def operations(changes: Sequence[Change]) -> list[Operation]:
+    """The statements of ``changes``, in order.
+
+    Raises:
+        StoreError: a definition or a result holds what JSON cannot.
+    """
+    done: list[Operation] = []
+    for change in changes:
+        if isinstance(change, SaveExecution):
+            done.append(Operation(SAVE_EXECUTION, _execution_values(change.execution)))
+        elif isinstance(change, SaveState):
+            done.append(Operation(_SAVE_STATE, (*_state_values(change.state), change.event_id)))
+        elif isinstance(change, SaveEvent):
+            event = change.event
+            definition = _json(event, f"event {event.event_id}")
+            state = (*_state_values(change.state), event.event_id, event.enabled)
+            done.append(Operation(_SAVE_DEFINITION, (event.event_id, event.origin, definition)))
+            done.append(Operation(_SAVE_NEW_STATE, state))
+        else:
+            done.extend(_removal(change))
+    return done
+
+
+def _removal(change: RemoveEvent) -> list[Operation]:
+    values = (change.event_id,)
+    return [
+        Operation(_REMOVE_DEFINITION, values),
+        Operation(_REMOVE_STATE, values),
+        Operation(_RELEASE_CLAIMS, values),
+    ]
+
+
+def _state_values(state: EventState) -> Row:
+    return (
+        _seconds(state.next_due),
+        _seconds(state.next_run),
+        _seconds(state.anchor),
+        state.slot_count,
+        _seconds(state.last_run),
+        state.last_status.value,
+        state.run_count,
+        state.success_count,
+        state.failure_count,
+    )
+
+
+def _execution_values(run: EventExecution) -> Row:
+    result = run.result
+    return (
+        run.execution_id,
+        run.event_id,
+        run.revision,
+        run.scheduled_time.timestamp(),
+        1 if run.trigger in _CLAIMING else None,
+        run.status.value,
+        run.trigger.value,
+        _seconds(run.start_time),
+        _seconds(run.end_time),
+        run.retry_count,
+        run.reason,
+        _seconds(run.next_attempt_at),
+        run.error_message,
+        None if result is None else _json(result, f"the result of {run.execution_id}"),
+    )
+
+
+def event_record(row: Row) -> EventRecord:
+    """Read :data:`EVENT_COLUMNS`. Raises an Exception of any kind when the row is damaged."""
+    event_id, definition, due_at, run_at, anchor, slots, last, status, *counts = row
+    event = _decode_definition(definition)
+    if event.event_id != event_id.decode():
+        raise ValueError(f"the definition is that of {event.event_id!r}")
+    runs, successes, failures = counts
+    state = EventState(
+        next_run=_instant(run_at),
+        next_due=_instant(due_at),
+        anchor=_instant(anchor),
+        slot_count=int(slots),
+        last_run=_instant(last),
+        last_status=_STATUS[status],
+        run_count=int(runs),
+        success_count=int(successes),
+        failure_count=int(failures),
+    )
+    return EventRecord(event, state)
+
+
+def execution(row: Row) -> EventExecution:
+    """Read :data:`EXECUTION_COLUMNS`. Raises an Exception of any kind when the row is damaged."""
+    (
+        execution_id, event_id, revision, slot, status, trigger, start, end,
+        retries, reason, next_attempt, error, result,
+    ) = row  # fmt: skip
+    return EventExecution(
+        execution_id=execution_id.decode(),
+        event_id=event_id.decode(),
+        revision=int(revision),
+        scheduled_time=from_epoch(slot),
+        status=_STATUS[status],
+        trigger=_TRIGGER[trigger],
+        start_time=_instant(start),
+        end_time=_instant(end),
+        retry_count=int(retries),
+        reason=_text(reason),
+        next_attempt_at=_instant(next_attempt),
+        error_message=_text(error),
+        result=None if result is None else _decode_result(result),
+    )
+
+
+def due(row: Row) -> Due:
+    """Read ``(at, event_id, execution_id)``, the last one None for an event."""
+    at, event_id, execution_id = row
+    return Due(from_epoch(at), event_id.decode(), _text(execution_id))
+
+
+def _json(value: object, what: str) -> str:
+    try:
+        return _encode(value).decode()
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise StoreError(f"{what} cannot be stored as JSON: {error}") from error
+
+
+def _seconds(instant: datetime | None) -> float | None:
+    return None if instant is None else instant.timestamp()
+
+
+def _instant(seconds: float | None) -> datetime | None:
+    return None if seconds is None else from_epoch(seconds)
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode()

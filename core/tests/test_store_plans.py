@@ -1,0 +1,61 @@
+"""Every query walks an index in order and stops where its page ends, whatever is stored."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from alicia_scheduler.api import Status
+from alicia_scheduler.api.store import Due
+from alicia_scheduler.store import connections
+from alicia_scheduler.store.queries import Queries
+from alicia_scheduler.store.schema import prepare
+
+QUERIES = {
+    "what comes next": lambda queries: queries.next_due(after=None, limit=10),
+    "what comes next, later": lambda queries: queries.next_due(
+        after=Due(datetime(2026, 1, 1, tzinfo=UTC), "event"), limit=10
+    ),
+    "some events": lambda queries: queries.records(["a", "b"]),
+    "all events": lambda queries: queries.list_events(after_id="a"),
+    "events of an origin": lambda queries: queries.list_events(origin="file"),
+    "one execution": lambda queries: queries.execution("r1"),
+    "executions": lambda queries: queries.list_executions(),
+    "executions of an event": lambda queries: queries.list_executions(event_id="event"),
+    "failed executions": lambda queries: queries.list_executions(statuses=[Status.FAILED]),
+    "running executions": lambda queries: queries.list_executions(statuses=[Status.RUNNING]),
+    "unfinished executions": lambda queries: queries.unfinished(),
+}
+
+
+@pytest.fixture
+def connection():
+    opened = connections.open_memory()
+    prepare(opened, None)
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_no_query_reads_or_sorts_a_whole_table(connection, name):
+    statements = []
+    connection.set_trace_callback(statements.append)
+    QUERIES[name](Queries(connection, "here"))
+    connection.set_trace_callback(None)
+    # The trace writes minus infinity in a way that SQL does not read.
+    statements = [statement.replace("-Inf", "-9e999") for statement in statements]
+    plan = [
+        row[3].decode()
+        for statement in statements
+        if "SELECT" in statement
+        for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")
+    ]
+    assert plan
+    whole = [
+        step
+        for step in plan
+        if step == "USE TEMP B-TREE FOR ORDER BY"
+        or (step.startswith("SCAN") and "INDEX" not in step and "json_each" not in step)
+    ]
+    assert whole == []
