@@ -72,6 +72,9 @@ class ScriptedTypes:
             raise Unresolved(f"the action type {action_type!r} is not installed")
         return Prepared(schedule, action_type, event.action)
 
+    def follows_elapsed_time(self, event: ScheduledEvent) -> bool:
+        return event.schedule_type == "every"
+
     async def run_action(self, prepared: Prepared, execution: EventExecution) -> object | None:
         return await self.actions[prepared.action_type](prepared.action_config, execution)
 

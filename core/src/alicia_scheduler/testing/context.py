@@ -1,0 +1,59 @@
+"""A plugin's context without a host, for tests of a single plugin."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import trio
+
+from alicia_scheduler.api import ServiceUnavailable
+
+__all__ = ["TestContext"]
+
+T = TypeVar("T")
+
+
+class TestContext:
+    """Implements every context of :mod:`alicia_scheduler.api.contracts`.
+
+    Args:
+        plugin: the plugin's name; the logger is ``alicia_scheduler.plugin.<plugin>``.
+        services: what :meth:`service` answers, by contract.
+        instance: the host's name on the network.
+    """
+
+    __test__ = False  # its name begins as pytest's test classes do
+
+    def __init__(
+        self,
+        plugin: str,
+        services: dict[type[Any], object] | None = None,
+        *,
+        instance: str = "test",
+    ) -> None:
+        self.plugin = plugin
+        self.instance = instance
+        self.logger = logging.getLogger(f"alicia_scheduler.plugin.{plugin}")
+        self.services = services or {}
+        self.instant = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        """``instant``, which stands until a test moves it."""
+        return self.instant
+
+    def service(self, contract: type[T]) -> T:
+        """The service given for ``contract``.
+
+        Raises:
+            ServiceUnavailable: none was given.
+        """
+        if contract not in self.services:
+            raise ServiceUnavailable(f"{contract.__name__} is not available: no host in this test")
+        return self.services[contract]  # type: ignore[return-value]  # the test chose it to fit
+
+    async def run_sync(self, function: Callable[..., T], *args: Any) -> T:
+        """Run ``function`` in a thread, as the host does."""
+        return await trio.to_thread.run_sync(function, *args, abandon_on_cancel=True)

@@ -1,0 +1,119 @@
+"""What ``[services.mqtt]`` may say."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from alicia_scheduler.api import ConfigError, check_topic
+
+__all__ = ["MqttConfig", "Protocol"]
+
+Protocol = Literal["5", "3.1.1"]
+"""A version of MQTT that this connection can speak."""
+
+
+class MqttConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The broker, and how to speak to it.
+
+    Attributes:
+        host: name or address of the broker.
+        port: its TCP port; with ``tls`` usually 8883.
+        username, password: credentials, if it asks for any. The password is never shown.
+        client_id: name of this client at the broker; None means ``alicia-<instance>``, which
+            stays the same across restarts, so that a half-open old connection is replaced by the
+            new one instead of outliving it.
+        keepalive: seconds; a broker that fell silent is noticed within 1.5 times this.
+        prefix: the topic that this host publishes below, without a slash at the end.
+        protocol: version of MQTT; ``auto`` tries 5 and falls back to 3.1.1.
+        connect_timeout: seconds until an attempt to connect is given up.
+        tls: encrypt the connection, and check the broker's name against its certificate.
+        ca_file: PEM file of the authorities to trust; None means the system's.
+        cert_file, key_file: PEM files of this client's own certificate and its key.
+
+    Raises:
+        ConfigError: a value that can never work.
+    """
+
+    host: str = "localhost"
+    port: int = 1883
+    username: str | None = None
+    password: str | None = None
+    client_id: str | None = None
+    keepalive: int = 30
+    prefix: str = "alicia/scheduler"
+    protocol: Literal["auto", "5", "3.1.1"] = "auto"
+    connect_timeout: float = 10.0
+    tls: bool = False
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+
+    def __post_init__(self) -> None:
+        self._check_numbers()
+        if not self.host:
+            raise ConfigError("host is empty", path=("host",), hint='e.g. host = "localhost"')
+        if self.client_id == "":
+            raise ConfigError(
+                "client_id is empty", path=("client_id",), hint="leave it out for a stable one"
+            )
+        if problem := check_topic(self.prefix):
+            raise ConfigError(f"prefix {problem}", path=("prefix",))
+        if self.prefix.startswith("/") or self.prefix.endswith("/"):
+            raise ConfigError(
+                f"prefix {self.prefix!r} begins or ends with a slash",
+                path=("prefix",),
+                hint=f"write {self.prefix.strip('/')!r}",
+            )
+        if self.password is not None and self.username is None:
+            raise ConfigError(
+                "password without username",
+                path=("password",),
+                hint="MQTT 3.1.1 allows no password alone; set username too",
+            )
+        self._check_tls()
+
+    def _check_numbers(self) -> None:
+        if not 1 <= self.port <= 65535:
+            raise ConfigError(f"port {self.port} is not within 1 to 65535", path=("port",))
+        if not 1 <= self.keepalive <= 65535:
+            raise ConfigError(
+                f"keepalive {self.keepalive} is not within 1 to 65535 seconds",
+                path=("keepalive",),
+            )
+        if not 0 < self.connect_timeout <= 300:
+            raise ConfigError(
+                f"connect_timeout {self.connect_timeout} is not within 0 to 300 seconds",
+                path=("connect_timeout",),
+            )
+
+    def _check_tls(self) -> None:
+        for name in ("ca_file", "cert_file", "key_file"):
+            if getattr(self, name) is not None and not self.tls:
+                raise ConfigError(
+                    f"{name} has no meaning without tls", path=(name,), hint="set tls = true"
+                )
+        if self.key_file is not None and self.cert_file is None:
+            raise ConfigError("key_file without cert_file", path=("key_file",))
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        """The fields as they may be shown; msgspec's own would tell the password."""
+        shown = {name: getattr(self, name) for name in self.__struct_fields__}
+        if self.password is not None:
+            shown["password"] = "***"  # noqa: S105  # this is what hides one
+        return list(shown.items())
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={shown!r}" for name, shown in self.__rich_repr__())
+        return f"MqttConfig({fields})"
+
+    @property
+    def address(self) -> str:
+        """The broker for people: ``host:port``."""
+        return f"{self.host}:{self.port}"
+
+    @property
+    def availability_topic(self) -> str:
+        """Where ``online`` and ``offline`` are kept, retained."""
+        return f"{self.prefix}/availability"

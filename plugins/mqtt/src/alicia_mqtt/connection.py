@@ -1,0 +1,223 @@
+"""The connection that others share: it opens links, one after the other, for ever."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+
+from alicia_mqtt.aiomqtt_link import open_link
+from alicia_mqtt.backoff import LONGEST, Backoff
+from alicia_mqtt.config import MqttConfig, Protocol
+from alicia_mqtt.link import Link, LinkRefused, LinkUnavailable, Outgoing
+from alicia_mqtt.outage import Outage
+from alicia_mqtt.subscriptions import Subscription, Subscriptions, check_filter
+from alicia_mqtt.versions import VersionChoice
+from alicia_scheduler.api import (
+    ConfigError,
+    MqttMessage,
+    Permanent,
+    Retryable,
+    ServiceContext,
+    check_topic,
+)
+
+__all__ = ["Connection", "open_connection"]
+
+FAREWELL_WITHIN = 2.0
+"""Seconds that the last ``offline`` may take to be acknowledged."""
+
+
+@asynccontextmanager
+async def open_connection(config: MqttConfig, context: ServiceContext) -> AsyncIterator[Connection]:
+    """The running connection. Entering returns at once, with or without a broker; leaving says
+    ``offline`` and disconnects, within three seconds.
+
+    Raises:
+        ConfigError: a file for TLS cannot be read.
+    """
+    tls = await context.run_sync(_load_tls, config) if config.tls else None
+    connection = Connection(config, context, tls)
+    # Shielded, so that a cancelled host still has a link to say its last word on.
+    keeping = trio.CancelScope(shield=True)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(connection.run, keeping)
+        try:
+            yield connection
+        finally:
+            await connection.say_offline()
+            keeping.cancel()
+
+
+class Connection:
+    """:class:`alicia_scheduler.api.MqttConnection` over links of one engine."""
+
+    def __init__(
+        self, config: MqttConfig, context: ServiceContext, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._config = config
+        self._client_id = config.client_id or f"alicia-{context.instance}"
+        self._logger = context.logger
+        self._tls = tls
+        self._link: Link | None = None
+        self._subscriptions = Subscriptions()
+        self._versions = VersionChoice(config.protocol)
+        self._backoff = Backoff()
+        self._outage = Outage(config.address, context.logger)
+
+    @property
+    def connected(self) -> bool:
+        """True while the broker answers."""
+        return self._link is not None
+
+    @property
+    def prefix(self) -> str:
+        """The topic this host publishes below."""
+        return self._config.prefix
+
+    async def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int = 0,
+        retain: bool = False,
+        content_type: str | None = None,
+        message_expiry: int | None = None,
+        user_properties: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        """See :meth:`alicia_scheduler.api.MqttConnection.publish`."""
+        if problem := check_topic(topic):
+            raise Permanent(f"topic {topic[:200]!r} {problem}")
+        link = self._link
+        if link is None:
+            raise Retryable(f"no connection to the broker at {self._config.address}")
+        await link.publish(
+            Outgoing(
+                topic=topic,
+                payload=payload,
+                qos=qos,
+                retain=retain,
+                content_type=content_type,
+                message_expiry=message_expiry,
+                user_properties=user_properties,
+            )
+        )
+
+    @asynccontextmanager
+    async def subscribe(
+        self, topic_filter: str, *, qos: int = 1
+    ) -> AsyncIterator[AsyncIterator[MqttMessage]]:
+        """See :meth:`alicia_scheduler.api.MqttConnection.subscribe`.
+
+        With a broker there, entering returns when it has granted the subscription; with none,
+        at once.
+
+        Raises:
+            Permanent: the filter is not one, or the broker denied it.
+        """
+        if problem := check_filter(topic_filter):
+            raise Permanent(f"topic filter {topic_filter[:200]!r} {problem}")
+        subscription = Subscription(topic_filter, qos, self._logger)
+        self._subscriptions.add(subscription)
+        try:
+            if self._link is not None:
+                await self._subscribe(self._link, topic_filter)
+            yield subscription
+        finally:
+            last = self._subscriptions.remove(subscription)
+            if last and self._link is not None:
+                self._link.unsubscribe(topic_filter)
+
+    async def run(self, scope: trio.CancelScope) -> None:
+        """Keep a link to the broker until ``scope`` is cancelled."""
+        with scope:
+            while True:
+                await self._keep_link()
+
+    async def say_offline(self) -> None:
+        """Replace ``online`` by ``offline``: the last thing before the end, so bounded and not
+        to be cancelled."""
+        with trio.move_on_after(FAREWELL_WITHIN, shield=True):
+            if self._link is not None:
+                await self._announce(self._link, b"offline")
+
+    async def _keep_link(self) -> None:
+        """Open a link, use it until it is lost, and wait until the next is due."""
+        protocol = self._versions.take()
+        try:
+            async with open_link(
+                self._config,
+                client_id=self._client_id,
+                protocol=protocol,
+                tls=self._tls,
+                deliver=self._subscriptions.deliver,
+            ) as link:
+                why = await self._use(link, protocol)
+        except LinkUnavailable as error:
+            why = error
+        if self._versions.failed(protocol, why):
+            return
+        self._outage.begin(why)
+        refused = isinstance(why, LinkRefused)
+        await trio.sleep(LONGEST if refused else self._backoff.delay())
+
+    async def _use(self, link: Link, protocol: Protocol) -> LinkUnavailable:
+        """Use a link until it is lost, and return why it was."""
+        since = trio.current_time()
+        self._link = link
+        self._outage.end(protocol)
+        try:
+            for topic_filter in self._subscriptions.filters():
+                await self._resubscribe(link, topic_filter)
+            await self._announce(link, b"online")
+            return await link.wait_lost()
+        finally:
+            self._link = None
+            self._backoff.held(trio.current_time() - since)
+
+    async def _announce(self, link: Link, state: bytes) -> None:
+        topic = self._config.availability_topic
+        try:
+            await link.publish(Outgoing(topic=topic, payload=state, qos=1, retain=True))
+        except Retryable:
+            pass  # the link is lost: its successor says it again, or the will says offline
+        except Permanent as refusal:
+            self._logger.error("cannot publish the availability on %r: %s", topic, refusal)
+
+    async def _subscribe(self, link: Link, topic_filter: str) -> None:
+        terms = self._subscriptions.terms(topic_filter)
+        if terms is None:
+            return
+        # A lost link is no failure of the subscription: the next one takes it up.
+        with contextlib.suppress(Retryable):
+            await link.subscribe(topic_filter, qos=terms.qos, number=terms.number)
+
+    async def _resubscribe(self, link: Link, topic_filter: str) -> None:
+        try:
+            await self._subscribe(link, topic_filter)
+        except Permanent as refusal:
+            self._logger.error("%s", refusal)
+
+
+def _load_tls(config: MqttConfig) -> ssl.SSLContext:
+    """Read the files of the TLS configuration. Blocks.
+
+    Raises:
+        ConfigError: one of them cannot be read or is not what it should be.
+    """
+    try:
+        context = ssl.create_default_context(cafile=config.ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"cannot use ca_file: {error}", path=("ca_file",)) from error
+    if config.cert_file is not None:
+        try:
+            context.load_cert_chain(config.cert_file, config.key_file)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(
+                f"cannot use cert_file with key_file: {error}", path=("cert_file",)
+            ) from error
+    return context

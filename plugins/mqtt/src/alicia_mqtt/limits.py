@@ -1,0 +1,68 @@
+"""What a broker told of its limits when it accepted the connection (MQTT 5, section 3.2.2.3)."""
+
+from __future__ import annotations
+
+import msgspec
+from paho.mqtt.properties import Properties
+
+from alicia_mqtt.link import Outgoing
+from alicia_scheduler.api import Permanent
+
+__all__ = ["BrokerLimits"]
+
+WINDOW = 100
+"""Most messages at QoS 1 and 2 that wait for their acknowledgement, if the broker allows it."""
+
+OVERHEAD = 64
+"""Bytes of a packet besides topic, payload and user properties, rounded up."""
+
+
+class BrokerLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits; the defaults are those of a broker that names none, as in MQTT 3.1.1.
+
+    Attributes:
+        window: most unacknowledged messages at a time.
+        largest: bytes of the largest packet it takes, or None.
+        best_qos: the highest QoS it offers.
+        retains: whether it keeps retained messages.
+        numbers_subscriptions: whether it tells which subscription a message belongs to.
+    """
+
+    window: int = WINDOW
+    largest: int | None = None
+    best_qos: int = 2
+    retains: bool = True
+    numbers_subscriptions: bool = True
+
+    @classmethod
+    def told(cls, properties: Properties | None) -> BrokerLimits:
+        """The limits in the properties of a CONNACK; each may be missing there."""
+        return cls(
+            window=min(WINDOW, getattr(properties, "ReceiveMaximum", WINDOW)),
+            largest=getattr(properties, "MaximumPacketSize", None),
+            best_qos=getattr(properties, "MaximumQoS", 2),
+            retains=bool(getattr(properties, "RetainAvailable", 1)),
+            numbers_subscriptions=bool(getattr(properties, "SubscriptionIdentifierAvailable", 1)),
+        )
+
+    def qos(self, wanted: int) -> int:
+        """The QoS to use for a message that should have ``wanted``."""
+        return min(wanted, self.best_qos)
+
+    def check(self, message: Outgoing) -> None:
+        """Hold back what the broker would answer by closing the connection for everybody.
+
+        Raises:
+            Permanent: the message breaks a limit.
+        """
+        if message.retain and not self.retains:
+            raise Permanent("the broker does not keep retained messages")
+        if self.largest is None:
+            return
+        size = OVERHEAD + len(message.topic.encode()) + len(message.payload)
+        size += sum(len(key) + len(value) + 5 for key, value in message.user_properties)
+        if size > self.largest:
+            raise Permanent(
+                f"the message is too large for the broker: about {size} bytes, and it takes"
+                f" {self.largest}"
+            )

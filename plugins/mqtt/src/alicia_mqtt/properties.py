@@ -1,0 +1,52 @@
+"""The properties of MQTT 5 packets, as paho wants them built."""
+
+from __future__ import annotations
+
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from alicia_mqtt.link import Outgoing
+
+__all__ = ["connect_properties", "empty_properties", "publish_properties", "subscribe_properties"]
+
+LARGEST_INCOMING = 1024 * 1024
+"""Bytes of the largest message the broker may send."""
+
+INCOMING_WINDOW = 100
+"""Most unacknowledged messages the broker may send."""
+
+
+def connect_properties() -> Properties:
+    """Bounds for what the broker sends (MQTT 5 section 3.1.2.11)."""
+    return _properties(
+        PacketTypes.CONNECT, ReceiveMaximum=INCOMING_WINDOW, MaximumPacketSize=LARGEST_INCOMING
+    )
+
+
+def publish_properties(message: Outgoing) -> Properties | None:
+    """What the message asks for (section 3.3.2.3), or None when it asks for nothing."""
+    wanted: dict[str, object] = {}
+    if message.content_type is not None:
+        wanted["ContentType"] = message.content_type
+    if message.message_expiry is not None:
+        wanted["MessageExpiryInterval"] = message.message_expiry
+    if message.user_properties:
+        wanted["UserProperty"] = list(message.user_properties)
+    return _properties(PacketTypes.PUBLISH, **wanted) if wanted else None
+
+
+def subscribe_properties(number: int) -> Properties:
+    """The number that comes back with each message that matched (section 3.8.2.1.2)."""
+    return _properties(PacketTypes.SUBSCRIBE, SubscriptionIdentifier=number)
+
+
+def empty_properties(packet_type: int) -> Properties:
+    """None at all."""
+    return _properties(packet_type)
+
+
+def _properties(packet_type: int, **values: object) -> Properties:
+    properties = Properties(packet_type)  # type: ignore[no-untyped-call]  # paho left it untyped
+    for name, value in values.items():
+        setattr(properties, name, value)
+    return properties

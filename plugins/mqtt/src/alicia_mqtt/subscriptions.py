@@ -1,0 +1,161 @@
+"""Who listens to what: the subscriptions that outlive every link."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import NamedTuple
+
+import trio
+
+from alicia_scheduler.api import MqttMessage
+
+__all__ = ["Subscription", "Subscriptions", "check_filter", "matches"]
+
+BUFFER = 1000
+"""Messages that a subscription keeps for a reader that is busy."""
+
+NUMBERS = 268_435_455
+"""Largest subscription identifier (MQTT 5, section 3.8.2.1.2)."""
+
+
+def check_filter(topic_filter: str) -> str | None:
+    """Why a filter cannot be subscribed to, as half a sentence, or None when it can.
+
+    Rules of MQTT 5 sections 1.5.4 and 4.7.1.
+    """
+    if not topic_filter:
+        return "is empty"
+    if "\0" in topic_filter:
+        return "holds the control character U+0000"
+    levels = topic_filter.split("/")
+    if any("#" in level for level in levels[:-1]) or ("#" in levels[-1] and levels[-1] != "#"):
+        return "holds a '#' that is not the whole last level"
+    if any("+" in level and level != "+" for level in levels):
+        return "holds a '+' that is not a whole level"
+    try:
+        encoded = topic_filter.encode()
+    except UnicodeEncodeError:
+        return "holds a lone surrogate, which has no UTF-8 form"
+    return f"is {len(encoded)} bytes long; 65535 is the most" if len(encoded) > 65535 else None
+
+
+def matches(topic_filter: str, topic: str) -> bool:
+    """Whether a filter selects a topic (MQTT 5 section 4.7; shared subscriptions, 4.8.2, too)."""
+    levels = topic_filter.split("/")
+    if levels[0] == "$share":
+        levels = levels[2:]
+    parts = topic.split("/")
+    if parts[0].startswith("$") and levels[0] in ("#", "+"):
+        return False
+    for index, level in enumerate(levels):
+        if level == "#":
+            return True
+        if index >= len(parts) or level not in ("+", parts[index]):
+            return False
+    return len(levels) == len(parts)
+
+
+class Subscription:
+    """What arrived for one reader: ``async for message in subscription``.
+
+    Waiting for a message may be cancelled at any time; no message is lost by it.
+    """
+
+    def __init__(self, topic_filter: str, qos: int, logger: logging.Logger) -> None:
+        self.topic_filter = topic_filter
+        self.qos = qos
+        self._messages: deque[MqttMessage] = deque()
+        self._arrived = trio.Event()
+        self._dropped = 0
+        self._logger = logger
+
+    def put(self, message: MqttMessage) -> None:
+        """Keep a message; when the reader is too slow, in place of the oldest."""
+        if len(self._messages) >= BUFFER:
+            self._messages.popleft()
+            self._dropped += 1
+            if self._dropped == 1:
+                self._logger.warning(
+                    "the reader of %r is too slow; its oldest messages are dropped",
+                    self.topic_filter,
+                )
+        self._messages.append(message)
+        self._arrived.set()
+
+    def __aiter__(self) -> Subscription:
+        return self
+
+    async def __anext__(self) -> MqttMessage:
+        await trio.lowlevel.checkpoint()
+        while not self._messages:
+            self._tell_dropped()
+            self._arrived = trio.Event()
+            await self._arrived.wait()
+        return self._messages.popleft()
+
+    def _tell_dropped(self) -> None:
+        if self._dropped:
+            self._logger.warning(
+                "the reader of %r caught up; %d messages were dropped",
+                self.topic_filter,
+                self._dropped,
+            )
+            self._dropped = 0
+
+
+class Terms(NamedTuple):
+    """How a filter is subscribed to: at its readers' highest QoS, and under which number."""
+
+    qos: int
+    number: int
+
+
+class Subscriptions:
+    """All readers, by filter. Each filter has a number, by which brokers with MQTT 5 address it:
+    where filters overlap they send one copy for each, and each must reach its own readers only.
+    """
+
+    def __init__(self) -> None:
+        self._readers: dict[str, list[Subscription]] = {}
+        self._numbers: dict[str, int] = {}
+        self._last_number = 0
+
+    def add(self, subscription: Subscription) -> None:
+        """Let a reader take part."""
+        topic_filter = subscription.topic_filter
+        self._readers.setdefault(topic_filter, []).append(subscription)
+        if topic_filter not in self._numbers:
+            self._last_number = self._last_number % NUMBERS + 1
+            self._numbers[topic_filter] = self._last_number
+
+    def remove(self, subscription: Subscription) -> bool:
+        """Let a reader go; True when it was the last of its filter."""
+        topic_filter = subscription.topic_filter
+        self._readers[topic_filter].remove(subscription)
+        if self._readers[topic_filter]:
+            return False
+        del self._readers[topic_filter], self._numbers[topic_filter]
+        return True
+
+    def filters(self) -> list[str]:
+        """Every filter that has a reader."""
+        return list(self._readers)
+
+    def terms(self, topic_filter: str) -> Terms | None:
+        """How to subscribe to a filter, or None when its last reader has gone."""
+        readers = self._readers.get(topic_filter)
+        if readers is None:
+            return None
+        return Terms(qos=max(r.qos for r in readers), number=self._numbers[topic_filter])
+
+    def deliver(self, message: MqttMessage, numbers: tuple[int, ...]) -> None:
+        """Give a message to its readers: by number where the broker told, else by topic."""
+        for topic_filter, readers in self._readers.items():
+            if numbers:
+                wanted = self._numbers[topic_filter] in numbers
+            else:
+                wanted = matches(topic_filter, message.topic)
+            if wanted:
+                for reader in readers:
+                    reader.put(message)

@@ -1,0 +1,37 @@
+"""Which version of MQTT to try next."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from alicia_mqtt.config import Protocol
+from alicia_mqtt.link import LinkUnavailable, ProtocolUnsupported, Unanswered
+
+__all__ = ["VersionChoice"]
+
+
+class VersionChoice:
+    """MQTT 5 first, and 3.1.1 when the broker does not speak it; or the one that is configured.
+
+    A broker that refuses a version outright is remembered. One that just does not answer is not:
+    it may have been on its way down, and must not be held at the older version for ever.
+    """
+
+    def __init__(self, wanted: Literal["auto", "5", "3.1.1"]) -> None:
+        self._fixed = wanted != "auto"
+        self._known: Protocol = "3.1.1" if wanted == "3.1.1" else "5"
+        self._next = self._known
+
+    def take(self) -> Protocol:
+        """The version for the attempt that begins now."""
+        version, self._next = self._next, self._known
+        return version
+
+    def failed(self, tried: Protocol, why: LinkUnavailable) -> bool:
+        """Learn from an attempt; True when the other version is worth trying at once."""
+        if self._fixed or not isinstance(why, (ProtocolUnsupported, Unanswered)):
+            return False
+        self._next = "3.1.1" if tried == "5" else "5"
+        if isinstance(why, ProtocolUnsupported):
+            self._known = self._next
+        return tried == "5"

@@ -1,0 +1,27 @@
+"""What the tests of the connection share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import pytest
+
+from alicia_mqtt import MqttConfig, open_mqtt
+from alicia_scheduler.api import MqttConnection
+from alicia_scheduler.testing.context import TestContext
+from alicia_scheduler.testing.mosquitto import mosquitto
+
+__all__ = ["mosquitto"]
+
+
+@pytest.fixture
+def connect() -> Callable[..., AbstractAsyncContextManager[MqttConnection]]:
+    """``connect(port, **config)``: the service as the host opens it, below the prefix ``test``."""
+
+    def connect(port: int, **config: Any) -> AbstractAsyncContextManager[MqttConnection]:
+        whole = {"host": "127.0.0.1", "port": port, "prefix": "test", **config}
+        return open_mqtt(MqttConfig(**whole), TestContext("mqtt"))
+
+    return connect
