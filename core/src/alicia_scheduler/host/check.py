@@ -16,8 +16,9 @@ from alicia_scheduler.api.errors import ConfigError
 from alicia_scheduler.api.model import ScheduledEvent
 from alicia_scheduler.api.walltime import load_timezone
 from alicia_scheduler.config.convert import convert, convert_all
-from alicia_scheduler.config.events import event_from_config
+from alicia_scheduler.config.events import DEFAULT_ACTION, event_from_config
 from alicia_scheduler.config.load import Configuration
+from alicia_scheduler.config.plain import plain_all
 from alicia_scheduler.host.registry import Family, Offer, Registry, action_of
 from alicia_scheduler.host.services import ConfiguredService
 from alicia_scheduler.host.sinks import ConfiguredSink
@@ -89,8 +90,8 @@ def check_configuration(
         event = event_from_config(
             event_id, raw, now=now, origin="file", issues=found, path=("events", event_id)
         )
+        checker.check(event_id, raw)
         if event is not None:
-            checker.check(event)
             checked.events.append(event)
     _add_required_services(registry, checked)
     located = [configuration.locate(issue) for issue in found]
@@ -139,47 +140,46 @@ class _EventChecker:
         self._unresolved = unresolved
         self._now = now
 
-    def check(self, event: ScheduledEvent) -> None:
-        schedule = self._offer(event, self._registry.schedule_types, event.schedule_type)
-        action_type, options = action_of(event)
-        action = self._offer(event, self._registry.action_types, action_type)
-        if schedule is not None:
-            place = ("events", event.event_id, "schedule_config")
-            before = len(self._found)
-            config = convert_all(
-                event.schedule_config, schedule.type.config, self._found, path=place
-            )
-            if len(self._found) == before:
-                self._build(event, schedule, config, place)
-        if action is not None:
-            place = ("events", event.event_id, "action")
-            convert_all(options, action.type.config, self._found, path=place)
+    def check(self, event_id: str, raw: dict[str, Any]) -> None:
+        """Check the two tables of an event that belong to plugins, whatever else is wrong with
+        it; that these are tables at all is checked with the event."""
+        schedule_type, schedule = raw.get("schedule_type"), raw.get("schedule_config")
+        if isinstance(schedule_type, str) and isinstance(schedule, dict):
+            place = ("events", event_id, "schedule_type")
+            offer = self._offer(self._registry.schedule_types, schedule_type, place)
+            if offer is not None:
+                self._check_schedule(event_id, raw, offer, plain_all(schedule, []))
+        action = raw.get("action")
+        if isinstance(action, dict) and isinstance(action.get("type", DEFAULT_ACTION), str):
+            place = ("events", event_id, "action")
+            action_type, options = action_of(plain_all(action, []))
+            kind = self._offer(self._registry.action_types, action_type, (*place, "type"))
+            if kind is not None:
+                convert_all(options, kind.type.config, self._found, path=place)
 
-    def _offer(self, event: ScheduledEvent, family: Family[U], name: str) -> Offer[U] | None:
-        field_name = "schedule_type" if family.kind == "schedule type" else "action"
+    def _offer(self, family: Family[U], name: str, place: tuple[str, ...]) -> Offer[U] | None:
         try:
             return family.get(name)
         except Unresolved as error:
-            self._unresolved.append(f"events.{event.event_id}: {error}")
+            self._unresolved.append(f"{'.'.join(place[:2])}: {error}")
         except ConfigError as error:
-            steps = (field_name,) if field_name == "schedule_type" else (field_name, "type")
-            self._found.append(error.under("events", event.event_id, *steps))
+            self._found.append(error.under(*place))
         return None
 
-    def _build(
-        self,
-        event: ScheduledEvent,
-        schedule: Offer[ScheduleType],
-        config: Any,
-        place: tuple[str, ...],
+    def _check_schedule(
+        self, event_id: str, raw: dict[str, Any], offer: Offer[ScheduleType], options: Any
     ) -> None:
+        place = ("events", event_id, "schedule_config")
+        before = len(self._found)
+        config = convert_all(options, offer.type.config, self._found, path=place)
+        if len(self._found) > before:
+            return
         try:
-            zone = load_timezone(event.timezone or self._timezone)
+            zone = load_timezone(raw.get("timezone", self._timezone))
         except ConfigError:
             return  # said already, where the zone is written
-        context = ScheduleContext(timezone=zone, anchor=event.starts_at or self._now)
         try:
-            schedule.type.build(config, context)
+            offer.type.build(config, ScheduleContext(timezone=zone, anchor=self._now))
         except ConfigError as error:
             self._found.append(error.under(*place))
 
@@ -191,7 +191,7 @@ def _add_required_services(registry: Registry, checked: Checked) -> None:
     for sink in checked.sinks:
         wanted.extend(sink.offer.type.requires)
     for event in checked.events:
-        action = registry.action_types.find(action_of(event)[0])
+        action = registry.action_types.find(action_of(event.action)[0])
         wanted.extend(action.type.requires if action is not None else ())
     for service in checked.services:
         wanted.extend(service.offer.type.requires)

@@ -17,8 +17,8 @@ from alicia_scheduler.api.descriptors import (
     StoreType,
 )
 from alicia_scheduler.api.errors import ConfigError
-from alicia_scheduler.api.model import ScheduledEvent
 from alicia_scheduler.config.convert import convert
+from alicia_scheduler.config.events import DEFAULT_ACTION
 from alicia_scheduler.host.known import missing_type
 from alicia_scheduler.host.loader import PluginRecord, PluginStatus
 from alicia_scheduler.kernel.prepared import Unresolved
@@ -121,7 +121,7 @@ def build_schedule(
     return offer.type.build(config, ScheduleContext(timezone=timezone, anchor=anchor))
 
 
-def action_of(event: ScheduledEvent) -> tuple[str, dict[str, Any]]:
+def action_of(action: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """An event's action as type name and the rest, which the action type validates."""
-    rest = {key: value for key, value in event.action.items() if key != "type"}
-    return str(event.action.get("type", "mqtt_publish")), rest
+    rest = {key: value for key, value in action.items() if key != "type"}
+    return action.get("type", DEFAULT_ACTION), rest

@@ -32,7 +32,7 @@ class Resolver:
         self._actions = actions
 
     def prepare(self, event: ScheduledEvent, anchor: datetime) -> Prepared:
-        action_type, raw_action = action_of(event)
+        action_type, raw_action = action_of(event.action)
         action = self._registry.action_types.get(action_type)
         zone = self._timezone if event.timezone is None else load_timezone(event.timezone)
         try:
@@ -50,6 +50,10 @@ class Resolver:
         except ConfigError as error:
             raise error.under("action") from error
         return Prepared(schedule, action_type, config)
+
+    def follows_elapsed_time(self, event: ScheduledEvent) -> bool:
+        offer = self._registry.schedule_types.find(event.schedule_type)
+        return offer is not None and offer.type.elapsed
 
     async def run_action(self, prepared: Prepared, execution: EventExecution) -> object | None:
         offer = self._registry.action_types.get(prepared.action_type)

@@ -57,9 +57,14 @@ class Catalog:
 
     def put(self, event: ScheduledEvent, state: EventState) -> Entry:
         """Take an event in hand, with its schedule built."""
+        entry = self.entry(event, state)
+        self._entries[event.event_id] = entry
+        return entry
+
+    def entry(self, event: ScheduledEvent, state: EventState) -> Entry:
+        """An entry with its schedule built, without taking the event in hand."""
         entry = Entry(event, state)
         self.prepare(entry)
-        self._entries[event.event_id] = entry
         return entry
 
     def remove(self, event_id: str) -> None:
@@ -78,6 +83,10 @@ class Catalog:
         except Exception as error:  # noqa: BLE001 - a schedule type may raise anything
             entry.prepared = None
             entry.problem = f"its schedule failed: {type(error).__name__}: {error}"
+
+    def follows_elapsed_time(self, event: ScheduledEvent) -> bool:
+        """See :meth:`Types.follows_elapsed_time`."""
+        return self._types.follows_elapsed_time(event)
 
     async def load(self, event_ids: Iterable[str]) -> None:
         """Bring events in hand that are not, as far as the store has them."""

@@ -22,12 +22,13 @@ from alicia_scheduler.kernel import ledger
 from alicia_scheduler.kernel.agenda import Agenda
 from alicia_scheduler.kernel.attempt import Outcome, retry_delay
 from alicia_scheduler.kernel.catalog import Catalog, Entry
-from alicia_scheduler.kernel.clock import Clock
+from alicia_scheduler.kernel.clock import Clock, StepWatch
 from alicia_scheduler.kernel.decision import Decision
 from alicia_scheduler.kernel.notifications import Notifier
 from alicia_scheduler.kernel.planner import Plan, plan_slot, plan_trigger
 from alicia_scheduler.kernel.prepared import Types
 from alicia_scheduler.kernel.recovery import recover
+from alicia_scheduler.kernel.replan import replan, step_since_last_run
 from alicia_scheduler.kernel.runner import Run, Runner
 from alicia_scheduler.kernel.slots import advance
 
@@ -82,12 +83,16 @@ class Kernel:
         self.catalog = Catalog(store, types, clock)
         self.runner = Runner(types, self, self.settings.max_concurrent)
         self.ready = trio.Event()
+        self._steps = StepWatch(clock)
         self._stopping = False
 
     async def run(self) -> None:
         """Recover, then dispatch until :meth:`stop`, then drain. Returns when nothing runs."""
         async with trio.open_nursery() as nursery:
             self.runner.open(nursery)
+            step = await step_since_last_run(self)
+            if step:
+                await replan(self, step)
             await recover(self)
             self.ready.set()
             await self._dispatch()
@@ -113,6 +118,9 @@ class Kernel:
 
     async def _dispatch_once(self) -> None:
         """Handle what is due; with nothing due, wait for the next entry or a change."""
+        step = self._steps.look()
+        if step:
+            await replan(self, step)
         if self.agenda.exhausted:
             await self._refill()
         due = self.agenda.pop_due(self.clock.now(), self.settings.batch)

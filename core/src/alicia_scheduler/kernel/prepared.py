@@ -43,6 +43,10 @@ class Types(Protocol):
         """
         ...
 
+    def follows_elapsed_time(self, event: ScheduledEvent) -> bool:
+        """True when the event's slots are elapsed time and not readings of the wall clock."""
+        ...
+
     async def run_action(self, prepared: Prepared, execution: EventExecution) -> object | None:
         """Do one attempt; opens the action type on first use."""
         ...

@@ -124,6 +124,10 @@ class Runner:
             self._retrying.pop(event_id, None)
         return execution
 
+    def waiting_retries(self) -> list[EventExecution]:
+        """Every execution that waits for its next attempt."""
+        return [run for waiting in self._retrying.values() for run in waiting.values()]
+
     # -- the life of a run ---------------------------------------------------------------
 
     def reserve(self, event: ScheduledEvent, prepared: Prepared, execution: EventExecution) -> Run:

@@ -1,0 +1,137 @@
+"""The wall clock is set while the kernel runs, or between two runs."""
+
+import itertools
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import trio
+
+from alicia_scheduler.api import Retryable, Status, to_epoch
+from alicia_scheduler.kernel.definitions import save_event
+from alicia_scheduler.store.sqlite import SqliteStore
+from alicia_scheduler.testing.clock import START
+from alicia_scheduler.testing.kernel import make_event, running_kernel
+
+HOUR, DAY, YEAR = 3600, 86_400, 365 * 86_400
+JUMPS = [5, -5, HOUR, -HOUR, DAY, -DAY, 10 * YEAR, -10 * YEAR]
+
+
+def at(seconds):
+    return START + timedelta(seconds=seconds)
+
+
+def calendar(*seconds, **fields):
+    """Slots of the calendar, which do not move with the clock."""
+    epochs = [to_epoch(at(second)) for second in seconds]
+    return make_event(schedule_type="at", schedule_config={"epochs": epochs}, **fields)
+
+
+@pytest.mark.parametrize("jump", JUMPS)
+async def test_an_interval_goes_on_in_elapsed_time_whatever_the_clock_shows(jump, autojump_clock):
+    started = []
+
+    async def note_time(config, execution):
+        started.append(trio.current_time())
+
+    async with running_kernel(actions={"time": note_time}) as under_test:
+        await save_event(under_test.kernel, make_event(action={"type": "time"}))
+        await trio.sleep(25)
+        under_test.clock.step(jump)
+        await trio.sleep(40)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(started)]
+    assert gaps == pytest.approx([10] * 5, abs=0.001)
+    assert under_test.told("clock_stepped")[0]["step"] == pytest.approx(jump)
+
+
+async def test_an_interval_runs_on_after_each_of_many_jumps(autojump_clock):
+    async with running_kernel() as under_test:
+        await save_event(under_test.kernel, make_event())
+        for jump in JUMPS:
+            before = len(under_test.ran)
+            under_test.clock.step(jump)
+            await trio.sleep(12)
+            assert 1 <= len(under_test.ran) - before <= 2
+
+
+async def test_a_calendar_slot_that_was_jumped_over_runs_once_late(autojump_clock):
+    async with running_kernel() as under_test:
+        await save_event(under_test.kernel, calendar(600, 2 * DAY))
+        await trio.sleep(1)
+        under_test.clock.step(HOUR)
+        await trio.sleep(1)
+        (execution,) = await under_test.history()
+    assert (execution.scheduled_time, execution.status) == (at(600), Status.COMPLETED)
+
+
+async def test_a_calendar_slot_is_not_repeated_when_the_clock_is_set_back_a_little(autojump_clock):
+    async with running_kernel() as under_test:
+        await save_event(under_test.kernel, calendar(100, 200))
+        await trio.sleep(150)
+        under_test.clock.step(-100)
+        await trio.sleep(300)
+        history = await under_test.history()
+    assert [run.scheduled_time for run in history] == [at(100), at(200)]
+
+
+async def test_a_correction_of_years_finds_the_next_slot_anew(autojump_clock):
+    wrong = START + timedelta(days=3650)
+    near = [to_epoch(at(second)) for second in (100, 200)]
+    far = [to_epoch(wrong + timedelta(days=day)) for day in range(1, 4)]
+    event = make_event(schedule_type="at", schedule_config={"epochs": near + far})
+    async with running_kernel(start=wrong) as under_test:
+        await save_event(under_test.kernel, event)
+        await trio.sleep(10)
+        under_test.clock.set(START)
+        await trio.sleep(250)
+        history = await under_test.history()
+    assert [run.scheduled_time for run in history] == [at(100), at(200)]
+
+
+async def test_a_boot_in_1970_makes_no_storm_and_keeps_nobody_waiting(autojump_clock):
+    """A board without a battery: it starts in 1970 and NTP corrects that half a minute later."""
+    async with SqliteStore.open(None) as store:
+        async with running_kernel(store=store) as first:
+            await save_event(first.kernel, make_event("interval"))
+            await save_event(first.kernel, calendar(15, DAY, 2 * DAY, event_id="calendar"))
+            await trio.sleep(25)
+        epoch = datetime(1970, 1, 1, tzinfo=UTC)
+        async with running_kernel(store=store, start=epoch) as second:
+            await trio.sleep(35)
+            ran_in_1970 = [run.event_id for run in second.ran]
+            second.clock.set(at(DAY + 600))
+            await trio.sleep(30)
+            ran = [run.event_id for run in second.ran[len(ran_in_1970) :]]
+    assert ran_in_1970 == ["interval"] * 3
+    assert sorted(ran) == ["calendar", "interval", "interval", "interval"]
+
+
+async def test_suspending_runs_what_is_late_once(autojump_clock):
+    async with running_kernel() as under_test:
+        await save_event(under_test.kernel, make_event(schedule_config={"seconds": HOUR}))
+        await trio.sleep(HOUR + 1)
+        under_test.clock.suspend(8 * HOUR)
+        await trio.sleep(2)
+        statuses = [(run.scheduled_time, run.status) for run in await under_test.history()]
+    assert statuses == [
+        (at(HOUR), Status.COMPLETED),
+        (at(2 * HOUR), Status.MISSED),
+        (at(9 * HOUR), Status.COMPLETED),
+    ]
+    assert under_test.told("clock_stepped") == []
+
+
+@pytest.mark.parametrize("jump", [HOUR, -HOUR, 10 * YEAR, -10 * YEAR])
+async def test_a_waiting_retry_keeps_its_delay(jump, autojump_clock):
+    tried = []
+
+    async def fail(config, execution):
+        tried.append(trio.current_time())
+        raise Retryable("no")
+
+    event = calendar(10, action={"type": "fail"}, max_retries=1, retry_delay=60)
+    async with running_kernel(actions={"fail": fail}) as under_test:
+        await save_event(under_test.kernel, event)
+        await trio.sleep(20)
+        under_test.clock.step(jump)
+        await trio.sleep(100)
+    assert tried[1] - tried[0] == pytest.approx(60, abs=0.001)
