@@ -32,6 +32,8 @@ from alicia_scheduler.api.errors import (
 )
 from alicia_scheduler.api.hookspecs import hookimpl
 from alicia_scheduler.api.model import (
+    DstGap,
+    DstOverlap,
     EventExecution,
     EventRecord,
     EventState,
@@ -73,6 +75,8 @@ __all__ = [
     "ClockChange",
     "ClockPolicy",
     "ConfigError",
+    "DstGap",
+    "DstOverlap",
     "EventExecution",
     "EventRecord",
     "EventState",

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 from alicia_scheduler.api.errors import ConfigError
-from alicia_scheduler.api.model import EventExecution, Notification
+from alicia_scheduler.api.model import DstGap, DstOverlap, EventExecution, Notification
 
 __all__ = [
     "Action",
@@ -39,10 +39,17 @@ class ScheduleContext:
         timezone: the zone for wall-clock readings, or None when there is no default and a
             local reading must be refused.
         anchor: the instant the schedule was started (aware UTC); grids count from it.
+        dst_gap: the event's rule for readings that a clock change skips; None for the type's own.
+        dst_overlap: the event's rule for readings that come twice; None for the type's own.
+        latitude, longitude: the host's place in degrees north and east, if it is configured.
     """
 
     timezone: ZoneInfo | None
     anchor: datetime
+    dst_gap: DstGap | None = None
+    dst_overlap: DstOverlap | None = None
+    latitude: float | None = None
+    longitude: float | None = None
 
     def require_timezone(self) -> ZoneInfo:
         """The zone.

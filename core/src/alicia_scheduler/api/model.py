@@ -14,6 +14,8 @@ from typing import Any
 import msgspec
 
 __all__ = [
+    "DstGap",
+    "DstOverlap",
     "EventExecution",
     "EventRecord",
     "EventState",
@@ -75,6 +77,21 @@ class Misfire(StrEnum):
     SKIP = "skip"
 
 
+class DstGap(StrEnum):
+    """What a reading means that the clock skips: the first instant after the gap, or nothing."""
+
+    AFTER = "after"
+    SKIP = "skip"
+
+
+class DstOverlap(StrEnum):
+    """What a reading means that the clock shows twice: its first pass, its second, or both."""
+
+    FIRST = "first"
+    SECOND = "second"
+    BOTH = "both"
+
+
 class OnInterrupted(StrEnum):
     """What happens to an execution found unfinished after a crash or a stop."""
 
@@ -88,6 +105,11 @@ class ScheduledEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     Durations are seconds. ``timezone`` is an IANA name or None for the host's. ``action`` is an
     object with ``type``; the action type validates the rest, as the schedule type validates
     ``schedule_config``.
+
+    ``exclude`` takes whole local days out of any schedule: each item is a date (``2026-12-24``), a
+    range of dates (``2026-12-24/2027-01-06``, both included), a weekday (``sat``), or the name of
+    a calendar of the configuration. ``dst_gap`` and ``dst_overlap`` replace the schedule type's
+    own rule for readings that a clock change skips or repeats; None keeps it.
     """
 
     event_id: str
@@ -113,6 +135,9 @@ class ScheduledEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     max_runs: int | None = None
+    exclude: tuple[str, ...] = ()
+    dst_gap: DstGap | None = None
+    dst_overlap: DstOverlap | None = None
     on_interrupted: OnInterrupted = OnInterrupted.RERUN
     created_at: datetime
     updated_at: datetime
@@ -130,12 +155,17 @@ class EventState(msgspec.Struct, frozen=True, kw_only=True):
     jitter. ``anchor`` is the instant the schedule was started; grids count from it. It is None
     until the schedule type was there to start it. ``slot_count`` counts the slots that led to an
     execution, which is what ``max_runs`` bounds.
+
+    Slots up to ``paused_until`` and the exact slots in ``skip_slots`` do not run; each is recorded
+    as skipped.
     """
 
     next_run: datetime | None = None
     next_due: datetime | None = None
     anchor: datetime | None = None
     slot_count: int = 0
+    paused_until: datetime | None = None
+    skip_slots: tuple[datetime, ...] = ()
     last_run: datetime | None = None
     last_status: Status = Status.PENDING
     run_count: int = 0
@@ -156,13 +186,15 @@ class EventExecution(msgspec.Struct, frozen=True, kw_only=True):
     ``scheduled_time`` is the slot. ``retry_count`` is the number of attempts after the first, so
     the first attempt has 0. While a retry waits, ``status`` is pending and ``next_attempt_at``
     says until when. ``reason`` says more about a status in a stable word (``timeout``,
-    ``overlap``, ``grace``, ``coalesced``, ``crash``, ``shutdown``, …).
+    ``overlap``, ``grace``, ``coalesced``, ``crash``, ``shutdown``, …). ``due_time`` is the slot
+    plus the jitter drawn for it.
     """
 
     execution_id: str
     event_id: str
     revision: int
     scheduled_time: datetime
+    due_time: datetime | None = None
     status: Status = Status.PENDING
     trigger: Trigger = Trigger.SCHEDULE
     start_time: datetime | None = None

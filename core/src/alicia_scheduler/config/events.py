@@ -12,6 +12,8 @@ from msgspec import Meta
 
 from alicia_scheduler.api import (
     ConfigError,
+    DstGap,
+    DstOverlap,
     EventState,
     Misfire,
     Mode,
@@ -74,6 +76,9 @@ class EventTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     max_runs: Count | None = None
+    exclude: tuple[Text, ...] = ()
+    dst_gap: DstGap | None = None
+    dst_overlap: DstOverlap | None = None
     on_interrupted: OnInterrupted = OnInterrupted.RERUN
 
 
@@ -107,6 +112,9 @@ def event_from_config(
         issues.append(ConfigError(message, path=path, hint=hint))
     if isinstance(raw, dict):
         raw = _without_kernel_fields(raw, issues, path)
+        if isinstance(raw.get("exclude"), list):
+            # Dates may be TOML's own.
+            raw["exclude"] = plain_all(raw["exclude"], [])
     table = convert_all(raw, EventTable, issues, path=path)
     schedule_config: dict[str, Any] = {}
     action: dict[str, Any] = {}

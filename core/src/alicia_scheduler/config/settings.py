@@ -55,6 +55,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         max_concurrent: executions that may run at once, over all events.
         drain_timeout: seconds that running executions have to end when the host stops.
         log_level: least important level that is logged.
+        latitude: degrees north of the host's place, for schedules of the sun.
+        longitude: degrees east of the host's place.
+        wait_for_clock: seconds that slots of the calendar are held back at start at the most,
+            while the machine's clock is not known to be right; 0 does not wait.
     """
 
     timezone: str = msgspec.field(default_factory=local_timezone_name)
@@ -68,6 +72,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_concurrent: Annotated[int, Meta(ge=1, le=10_000)] = 100
     drain_timeout: Annotated[float, Meta(ge=0, le=86_400)] = 10.0
     log_level: LogLevel = "info"
+    latitude: Annotated[float, Meta(ge=-90, le=90)] | None = None
+    longitude: Annotated[float, Meta(ge=-180, le=180)] | None = None
+    wait_for_clock: Annotated[float, Meta(ge=0, le=86_400)] = 0.0
 
 
 def check_timezone(
