@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from alicia_scheduler.api import ConfigError
+from alicia_scheduler.config.calendars import read_calendar
 from alicia_scheduler.config.convert import convert_all
 from alicia_scheduler.config.document import Document
 from alicia_scheduler.config.settings import Settings, check_timezone
@@ -17,7 +19,7 @@ from alicia_scheduler.config.wording import found, quote, suggest
 __all__ = ["Configuration", "load"]
 
 Table = dict[str, Any]
-TABLES = ("scheduler", "services", "sinks", "events", "plugins")
+TABLES = ("scheduler", "services", "sinks", "events", "plugins", "calendars")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,7 @@ class Configuration:
         sinks: ``[sinks.<name>]`` by name.
         events: ``[events.<id>]`` by id.
         plugins: ``[plugins.<name>]`` by name.
+        calendars: the days of ``[calendars.<name>]`` by name.
         issues: every mistake found so far, with file and line, in order of lines.
     """
 
@@ -41,6 +44,7 @@ class Configuration:
     sinks: dict[str, Table]
     events: dict[str, Table]
     plugins: dict[str, Table]
+    calendars: dict[str, frozenset[date]]
     issues: list[ConfigError]
     document: Document = field(repr=False)
 
@@ -88,6 +92,10 @@ def configuration(document: Document) -> Configuration:
         sinks=_named_tables(data, "sinks", issues),
         events=_named_tables(data, "events", issues),
         plugins=_named_tables(data, "plugins", issues),
+        calendars={
+            name: read_calendar(name, table, Path(document.name).parent, issues)
+            for name, table in _named_tables(data, "calendars", issues).items()
+        },
         issues=issues,
         document=document,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,12 +14,13 @@ from alicia_scheduler.api.contracts import ScheduleContext
 from alicia_scheduler.api.descriptors import ActionType, ScheduleType, ServiceType, SinkType
 from alicia_scheduler.api.errors import ConfigError
 from alicia_scheduler.api.model import ScheduledEvent
-from alicia_scheduler.api.walltime import load_timezone
+from alicia_scheduler.api.zones import load_timezone
 from alicia_scheduler.config.convert import convert, convert_all
 from alicia_scheduler.config.events import DEFAULT_ACTION, event_from_config
 from alicia_scheduler.config.load import Configuration
 from alicia_scheduler.config.plain import plain_all
 from alicia_scheduler.host.registry import Family, Offer, Registry, action_of
+from alicia_scheduler.host.resolver import exclusions_of
 from alicia_scheduler.host.services import ConfiguredService
 from alicia_scheduler.host.sinks import ConfiguredSink
 from alicia_scheduler.kernel.prepared import Unresolved
@@ -54,6 +55,7 @@ class Checked:
     events: list[ScheduledEvent] = field(default_factory=list)
     issues: list[ConfigError] = field(default_factory=list)
     unresolved: list[str] = field(default_factory=list)
+    calendars: dict[str, frozenset[date]] = field(default_factory=dict)
 
 
 def disabled_plugins(configuration: Configuration) -> set[str]:
@@ -73,7 +75,7 @@ def check_configuration(
     configuration: Configuration, registry: Registry, *, now: datetime
 ) -> Checked:
     """Check everything, collecting all mistakes; each has the file and the line it stands on."""
-    checked = Checked()
+    checked = Checked(calendars=configuration.calendars)
     found: list[ConfigError] = []
     checked.services = [
         ConfiguredService(offer, config)
@@ -92,6 +94,7 @@ def check_configuration(
         )
         checker.check(event_id, raw)
         if event is not None:
+            _check_exclusions(event, configuration, found)
             checked.events.append(event)
     _add_required_services(registry, checked)
     located = [configuration.locate(issue) for issue in found]
@@ -135,7 +138,7 @@ class _EventChecker:
         now: datetime,
     ) -> None:
         self._registry = registry
-        self._timezone = configuration.settings.timezone
+        self._settings = configuration.settings
         self._found = found
         self._unresolved = unresolved
         self._now = now
@@ -175,13 +178,30 @@ class _EventChecker:
         if len(self._found) > before:
             return
         try:
-            zone = load_timezone(raw.get("timezone", self._timezone))
+            zone = load_timezone(raw.get("timezone", self._settings.timezone))
         except ConfigError:
             return  # said already, where the zone is written
         try:
-            offer.type.build(config, ScheduleContext(timezone=zone, anchor=self._now))
+            offer.type.build(
+                config,
+                ScheduleContext(
+                    timezone=zone,
+                    anchor=self._now,
+                    latitude=self._settings.latitude,
+                    longitude=self._settings.longitude,
+                ),
+            )
         except ConfigError as error:
             self._found.append(error.under(*place))
+
+
+def _check_exclusions(
+    event: ScheduledEvent, configuration: Configuration, found: list[ConfigError]
+) -> None:
+    try:
+        exclusions_of(event, configuration.settings, configuration.calendars)
+    except ConfigError as error:
+        found.append(error.under("events", event.event_id))
 
 
 def _add_required_services(registry: Registry, checked: Checked) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import trio
 
-from alicia_scheduler.api.walltime import load_timezone
 from alicia_scheduler.config.settings import Settings
 from alicia_scheduler.host.actions import OpenActions
 from alicia_scheduler.host.check import Checked
@@ -81,7 +80,7 @@ class Host:
         settings, checked = self._settings, self._checked
         surroundings = Surroundings(settings.instance, self.clock, self.notifier)
         actions = OpenActions(surroundings)
-        resolver = Resolver(self._registry, load_timezone(settings.timezone), actions)
+        resolver = Resolver(self._registry, settings, checked.calendars, actions)
         async with (
             SqliteStore.open(store_file) as store,
             services_running(checked.services, surroundings),

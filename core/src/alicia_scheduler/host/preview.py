@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import cache
 
+from alicia_scheduler.api.contracts import ScheduleContext
 from alicia_scheduler.api.errors import ConfigError
-from alicia_scheduler.api.walltime import load_timezone
+from alicia_scheduler.api.zones import load_timezone
 from alicia_scheduler.host.discovery import find_candidates
 from alicia_scheduler.host.loader import load_plugins
 from alicia_scheduler.host.registry import Registry, build_schedule
@@ -51,9 +52,8 @@ def preview(
     instant = _utc(after, "after")
     start = instant if anchor is None else _utc(anchor, "anchor")
     try:
-        schedule = build_schedule(
-            _installed(), schedule_type, schedule_config, timezone=zone, anchor=start
-        )
+        context = ScheduleContext(timezone=zone, anchor=start)
+        schedule = build_schedule(_installed(), schedule_type, schedule_config, context)
     except Unresolved as error:
         raise ConfigError(str(error)) from error
     slots: list[datetime] = []

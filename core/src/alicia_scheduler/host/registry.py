@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Generic, TypeVar
-from zoneinfo import ZoneInfo
 
 from alicia_scheduler.api.contracts import Schedule, ScheduleContext
 from alicia_scheduler.api.descriptors import (
@@ -103,12 +101,7 @@ class Registry:
 
 
 def build_schedule(
-    registry: Registry,
-    schedule_type: str,
-    schedule_config: object,
-    *,
-    timezone: ZoneInfo | None,
-    anchor: datetime,
+    registry: Registry, schedule_type: str, schedule_config: object, context: ScheduleContext
 ) -> Schedule:
     """Validate a schedule's configuration and build it.
 
@@ -117,8 +110,7 @@ def build_schedule(
         ConfigError: there can be no such type, or the configuration is refused.
     """
     offer = registry.schedule_types.get(schedule_type)
-    config = convert(schedule_config, offer.type.config)
-    return offer.type.build(config, ScheduleContext(timezone=timezone, anchor=anchor))
+    return offer.type.build(convert(schedule_config, offer.type.config), context)
 
 
 def action_of(action: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -2,46 +2,52 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
+from alicia_scheduler.api.contracts import ScheduleContext
 from alicia_scheduler.api.errors import ConfigError
 from alicia_scheduler.api.model import EventExecution, ScheduledEvent
-from alicia_scheduler.api.walltime import load_timezone
+from alicia_scheduler.api.zones import load_timezone
 from alicia_scheduler.config.convert import convert
+from alicia_scheduler.config.settings import Settings
 from alicia_scheduler.host.actions import OpenActions
 from alicia_scheduler.host.registry import Registry, action_of, build_schedule
+from alicia_scheduler.kernel.exclusions import Excluding, Exclusions
 from alicia_scheduler.kernel.prepared import Prepared, Unresolved
 
-__all__ = ["Resolver"]
+__all__ = ["Resolver", "exclusions_of", "schedule_context"]
 
 
 class Resolver:
     """Implements :class:`alicia_scheduler.kernel.prepared.Types` over a registry.
 
     Args:
-        timezone: the host's zone, for events that name none.
+        settings: the host's zone and place, for events that name none.
+        calendars: the days of each named calendar.
         actions: None where no action will ever run (checking, preview).
     """
 
     def __init__(
-        self, registry: Registry, timezone: ZoneInfo, actions: OpenActions | None = None
+        self,
+        registry: Registry,
+        settings: Settings,
+        calendars: Mapping[str, frozenset[date]],
+        actions: OpenActions | None = None,
     ) -> None:
         self._registry = registry
-        self._timezone = timezone
+        self._settings = settings
+        self._calendars = calendars
         self._actions = actions
 
     def prepare(self, event: ScheduledEvent, anchor: datetime) -> Prepared:
         action_type, raw_action = action_of(event.action)
         action = self._registry.action_types.get(action_type)
-        zone = self._timezone if event.timezone is None else load_timezone(event.timezone)
+        context = schedule_context(event, self._settings, anchor)
         try:
             schedule = build_schedule(
-                self._registry,
-                event.schedule_type,
-                event.schedule_config,
-                timezone=zone,
-                anchor=anchor,
+                self._registry, event.schedule_type, event.schedule_config, context
             )
         except ConfigError as error:
             raise error.under("schedule_config") from error
@@ -49,7 +55,10 @@ class Resolver:
             config = convert(raw_action, action.type.config)
         except ConfigError as error:
             raise error.under("action") from error
-        return Prepared(schedule, action_type, config)
+        if not event.exclude:
+            return Prepared(schedule, action_type, config)
+        exclusions = exclusions_of(event, self._settings, self._calendars)
+        return Prepared(Excluding(schedule, exclusions), action_type, config, schedule, exclusions)
 
     def follows_elapsed_time(self, event: ScheduledEvent) -> bool:
         offer = self._registry.schedule_types.find(event.schedule_type)
@@ -61,3 +70,39 @@ class Resolver:
             raise Unresolved("no actions run here")
         action = await self._actions.get(offer)
         return await action.run(prepared.action_config, execution)
+
+
+def schedule_context(
+    event: ScheduledEvent, settings: Settings, anchor: datetime
+) -> ScheduleContext:
+    """What an event's schedule is built with: the event's own words first, then the host's.
+
+    Raises:
+        ConfigError: the event's zone does not exist.
+    """
+    return ScheduleContext(
+        timezone=_zone(event, settings),
+        anchor=anchor,
+        dst_gap=event.dst_gap,
+        dst_overlap=event.dst_overlap,
+        latitude=settings.latitude,
+        longitude=settings.longitude,
+    )
+
+
+def exclusions_of(
+    event: ScheduledEvent, settings: Settings, calendars: Mapping[str, frozenset[date]]
+) -> Exclusions:
+    """The days an event leaves out.
+
+    Raises:
+        ConfigError: an item of ``exclude`` means nothing.
+    """
+    try:
+        return Exclusions(event.exclude, calendars, _zone(event, settings))
+    except ConfigError as error:
+        raise error.under("exclude") from error
+
+
+def _zone(event: ScheduledEvent, settings: Settings) -> ZoneInfo:
+    return load_timezone(event.timezone or settings.timezone)

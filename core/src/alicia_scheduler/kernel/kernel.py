@@ -179,8 +179,14 @@ class Kernel:
             entry.problem = f"its schedule failed: {type(error).__name__}: {error}"
             self._set_aside(entry)
             return
+        skip_slots = entry.state.skip_slots
         entry.state = replace(
-            entry.state, next_run=next_run, next_due=next_due, slot_count=plan.slot_count
+            entry.state,
+            next_run=next_run,
+            next_due=next_due,
+            slot_count=plan.slot_count,
+            # What is behind needs no remembering.
+            skip_slots=tuple(slot for slot in skip_slots if next_run and slot >= next_run),
         )
         self._take_over(entry, plan, now, decision)
         decision.moved.append(entry)

@@ -44,14 +44,18 @@ _NOTIFICATION = {
 
 
 def new_execution(
-    event: ScheduledEvent, slot: datetime, trigger: Trigger = Trigger.SCHEDULE
+    event: ScheduledEvent,
+    slot: datetime,
+    trigger: Trigger = Trigger.SCHEDULE,
+    due: datetime | None = None,
 ) -> EventExecution:
-    """A pending execution of ``event`` for ``slot``."""
+    """A pending execution of ``event`` for ``slot``, which is due at ``due``."""
     return EventExecution(
         execution_id=str(uuid.uuid4()),
         event_id=event.event_id,
         revision=event.revision,
         scheduled_time=slot,
+        due_time=due,
         trigger=trigger,
     )
 

@@ -23,7 +23,7 @@ from alicia_scheduler.api.model import (
     to_epoch,
 )
 from alicia_scheduler.kernel.ledger import closed, new_execution
-from alicia_scheduler.kernel.slots import first_slot, grace_of, missed_between
+from alicia_scheduler.kernel.slots import due_at, first_slot, grace_of, missed_between
 
 __all__ = ["CATCHUP_LIMIT", "LATE", "Occupancy", "Plan", "plan_slot", "plan_trigger"]
 
@@ -91,6 +91,10 @@ def plan_slot(
                 _summary(event, missed.first_skipped, slots[0], missed.skipped_count, now)
             )
     for due in slots:
+        halt = _halted(state, due)
+        if halt is not None:
+            plan.closed.append(closed(event, due, Status.SKIPPED, halt, now))
+            continue
         _plan_one(plan, event, schedule, due, now, occupancy, catching_up=len(slots) > 1)
     plan.next_run = first_slot(schedule, event, slots[-1], plan.slot_count)
     return plan
@@ -101,6 +105,15 @@ def plan_trigger(event: ScheduledEvent, now: datetime, occupancy: Occupancy) -> 
     plan = Plan()
     _admit(plan, event, new_execution(event, now, Trigger.MANUAL), now, occupancy, event.mode)
     return plan
+
+
+def _halted(state: EventState, slot: datetime) -> str | None:
+    """Why a person does not want this slot to run, or None."""
+    if slot in state.skip_slots:
+        return "skip"
+    if state.paused_until is not None and slot <= state.paused_until:
+        return "paused"
+    return None
 
 
 def _plan_one(
@@ -116,7 +129,8 @@ def _plan_one(
     if event.max_runs is not None and plan.slot_count >= event.max_runs:
         plan.closed.append(closed(event, slot, Status.SKIPPED, "max_runs", now))
         return
-    late = (now - slot).total_seconds() - event.jitter
+    due = due_at(schedule, event, slot)
+    late = (now - due).total_seconds()
     if late > LATE:
         if event.misfire is Misfire.SKIP:
             plan.closed.append(_missed(event, slot, "misfire", now, late))
@@ -127,7 +141,8 @@ def _plan_one(
     trigger = Trigger.CATCHUP if late > LATE else Trigger.SCHEDULE
     mode = Mode.QUEUED if catching_up and event.mode is Mode.SINGLE else event.mode
     before = len(plan.admitted)
-    _admit(plan, event, new_execution(event, slot, trigger), now, occupancy, mode, catching_up)
+    execution = new_execution(event, slot, trigger, due)
+    _admit(plan, event, execution, now, occupancy, mode, catching_up)
     plan.slot_count += len(plan.admitted) - before
 
 

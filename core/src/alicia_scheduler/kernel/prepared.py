@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from alicia_scheduler.api.contracts import Schedule
 from alicia_scheduler.api.errors import AliciaError
 from alicia_scheduler.api.model import EventExecution, ScheduledEvent
+from alicia_scheduler.kernel.exclusions import Exclusions
 
 __all__ = ["Prepared", "Types", "Unresolved"]
 
@@ -24,11 +25,20 @@ class Unresolved(AliciaError):
 
 @dataclass(frozen=True)
 class Prepared:
-    """A definition with its configuration validated and its schedule built: ready to be planned."""
+    """A definition with its configuration validated and its schedule built: ready to be planned.
+
+    Attributes:
+        schedule: the slots, excluded days left out.
+        bare_schedule: the same before exclusions, for those who want to tell what was left out;
+            None when nothing is excluded.
+        exclusions: what is left out, if anything.
+    """
 
     schedule: Schedule
     action_type: str
     action_config: Any
+    bare_schedule: Schedule | None = None
+    exclusions: Exclusions | None = None
 
 
 class Types(Protocol):
