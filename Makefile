@@ -27,7 +27,7 @@ demo: $(VENV)/.runs ## run the scheduler on a few short events, until Ctrl-C
 	@$(BIN)/alicia run examples/demo.toml
 
 test: $(VENV)/.tests ## run all tests, also those against a real Mosquitto
-	@sh tools/mosquitto.sh
+	@sh tools/test-programs.sh
 	@ALICIA_REQUIRE_MOSQUITTO=1 $(BIN)/python -m pytest -q -p no:cacheprovider $(ARGS)
 
 lint: $(VENV)/.tests ## ruff and mypy --strict on everything

@@ -15,7 +15,8 @@ MAY_IMPORT = {
     "kernel": {"api", "kernel"},
     "host": {"api", "config", "store", "kernel", "host"},
     "control": {"api", "config", "kernel", "host", "control"},
-    "cli": {"api", "config", "store", "host", "control", "cli"},
+    "foresight": {"api", "config", "store", "kernel", "host", "foresight"},
+    "cli": {"api", "config", "store", "host", "control", "foresight", "cli"},
     "testing": {"api", "config", "store", "kernel", "host", "testing"},
 }
 """Arrows point one way: cli → control → host → kernel → api; store → api; config → api."""

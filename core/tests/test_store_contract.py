@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from alicia_scheduler.api import EventExecution, EventState, Status, StoreError, Trigger
+from alicia_scheduler.api import EventExecution, EventState, Status, Step, StoreError, Trigger
 from alicia_scheduler.api.store import (
     Due,
     RemoveEvent,
     SaveEvent,
     SaveExecution,
+    SaveFact,
     SaveState,
     SlotTaken,
 )
@@ -365,3 +366,28 @@ async def test_a_closed_store_refuses_commits_and_reads(tmp_path, name):
 async def test_asking_for_text_that_is_no_text_is_a_store_error(store):
     with pytest.raises(StoreError):
         await store.execution("\udcff")
+
+
+async def test_the_steps_of_an_execution_keep_their_order_and_offsets(store):
+    steps = (Step("due", 0.0), Step("queued", 0.000001), Step("started", 0.25))
+    await store.commit([SaveExecution(run("r1", steps=steps))])
+    assert (await store.execution("r1")).steps == steps
+
+
+# -- facts -----------------------------------------------------------------------------------
+
+
+async def test_a_new_store_knows_no_facts(store):
+    assert await store.facts() == {}
+
+
+async def test_a_fact_is_replaced_by_a_later_one(store):
+    await store.commit([SaveFact("sequence", 1), SaveFact("stopped", {"at": 1.5, "clean": True})])
+    await store.commit([SaveFact("sequence", 2)])
+    assert await store.facts() == {"sequence": 2, "stopped": {"at": 1.5, "clean": True}}
+
+
+async def test_a_fact_that_json_cannot_hold_is_refused_with_its_whole_commit(store):
+    with pytest.raises(StoreError, match="the fact limits cannot be stored as JSON"):
+        await store.commit([SaveFact("sequence", 1), SaveFact("limits", object())])
+    assert await store.facts() == {}

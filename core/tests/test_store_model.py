@@ -19,6 +19,7 @@ from alicia_scheduler.api import (
     EventRecord,
     EventState,
     Status,
+    Step,
     Trigger,
     to_epoch,
 )
@@ -27,6 +28,7 @@ from alicia_scheduler.api.store import (
     RemoveEvent,
     SaveEvent,
     SaveExecution,
+    SaveFact,
     SaveState,
     SlotTaken,
 )
@@ -53,6 +55,10 @@ states = st.builds(
     last_status=st.sampled_from(Status),
     run_count=numbers,
     slot_count=numbers,
+    failures_in_row=numbers,
+    paused_until=st.none() | instants,
+    paused_reason=st.none() | st.text(),
+    skip_slots=st.lists(instants, max_size=3).map(tuple),
 )
 outcomes = st.fixed_dictionaries(
     {
@@ -62,7 +68,10 @@ outcomes = st.fixed_dictionaries(
         "next_attempt_at": st.none() | instants,
         "result": st.none() | st.dictionaries(st.text(), st.integers(-9, 9) | st.text()),
         "error_message": st.none() | st.text(),
+        "error_class": st.none() | st.text(),
         "retry_count": numbers,
+        "due_time": st.none() | instants,
+        "steps": st.lists(st.builds(Step, st.text(), st.floats(-1, 1)), max_size=3).map(tuple),
     }
 )
 saved_events = st.builds(
@@ -89,10 +98,16 @@ saved_executions = st.builds(
     instants,
     outcomes,
 )
+facts = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=3,
+)
 changes = st.lists(
     saved_events
     | st.builds(SaveState, event_ids, states)
     | st.builds(RemoveEvent, event_ids)
+    | st.builds(SaveFact, st.sampled_from(["sequence", "clean_stop"]), facts)
     | saved_executions,
     max_size=4,
 )
@@ -105,6 +120,7 @@ class Model:
     events: dict[str, EventRecord] = field(default_factory=dict)
     executions: dict[str, EventExecution] = field(default_factory=dict)
     taken: set[tuple[str, datetime]] = field(default_factory=set)
+    facts: dict[str, object] = field(default_factory=dict)
 
     def apply(self, change):
         if isinstance(change, SaveEvent):
@@ -116,6 +132,8 @@ class Model:
         elif isinstance(change, RemoveEvent):
             self.events.pop(change.event_id, None)
             self.taken = {slot for slot in self.taken if slot[0] != change.event_id}
+        elif isinstance(change, SaveFact):
+            self.facts[change.name] = change.value
         else:
             self._save(change.execution)
 
@@ -250,6 +268,10 @@ class InMemory(RuleBasedStateMachine):
     def every_execution_is_as_it_was_saved(self):
         for execution_id, execution in self.model.executions.items():
             assert self.queries.execution(execution_id) == execution
+
+    @invariant()
+    def every_fact_is_as_it_was_saved(self):
+        assert self.queries.facts() == self.model.facts
 
     @invariant()
     def unfinished_executions_are_found(self):

@@ -9,15 +9,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from alicia_scheduler.api import Status, StoreError, Trigger
-from alicia_scheduler.api.store import Due
+from alicia_scheduler.api import Status, Step, StoreError, Trigger
+from alicia_scheduler.api.store import Due, SaveExecution, SaveFact, SaveState
 from alicia_scheduler.store import STORE_FILE, SqliteStore
 from alicia_scheduler.store.connections import open_writing
 from alicia_scheduler.store.schema import MIGRATIONS, Migration, prepare
 
 VERSIONS = Path(__file__).parent / "store_versions"
 
+NOON = datetime(2026, 1, 8, 12, tzinfo=UTC)
 NEXT = MIGRATIONS[-1].version + 1
 
 
@@ -142,6 +144,32 @@ async def test_a_store_of_version_1_is_read_with_all_it_holds(path):
         Due(failed.next_attempt_at, "morning-lights", failed.execution_id),
         Due(datetime(2026, 1, 7, 5, 30, tzinfo=UTC), "morning-lights"),
     ]
+
+
+async def test_a_store_of_version_1_gets_what_version_2_added(path):
+    load_version_1(path)
+    async with SqliteStore.open(path) as store:
+        (record,) = await store.list_events()
+        (failed, _) = await store.list_executions()
+        assert (record.state.failures_in_row, record.state.skip_slots) == (0, ())
+        assert (failed.due_time, failed.error_class, failed.steps) == (None, None, ())
+        assert await store.facts() == {}
+        slots = (failed.scheduled_time, failed.next_attempt_at)
+        state = replace(record.state, failures_in_row=2, paused_until=NOON, skip_slots=slots)
+        execution = replace(failed, error_class="Timeout", steps=(Step("due", 0.0),))
+        changes = [SaveState("morning-lights", state), SaveExecution(execution)]
+        await store.commit([*changes, SaveFact("sequence", 7)])
+    async with SqliteStore.open(path) as store:
+        assert (await store.list_events())[0].state == state
+        assert await store.execution(failed.execution_id) == execution
+        assert await store.facts() == {"sequence": 7}
+
+
+async def test_a_copy_of_a_store_of_version_1_is_kept_when_it_is_opened(path):
+    load_version_1(path)
+    await fresh(path)
+    with closing(sqlite3.connect(f"{path}.version-1")) as kept:
+        assert kept.execute("PRAGMA user_version").fetchone() == (1,)
 
 
 def test_version_1_has_not_changed_since_it_was_released(tmp_path):

@@ -1,5 +1,6 @@
 """Brokers that are away, come back, or never answer."""
 
+import gc
 import logging
 import socket
 import subprocess
@@ -17,7 +18,7 @@ from alicia_scheduler.testing.mosquitto import Recorder, free_port, until_connec
 CONNACK = b"\x20\x02\x00\x00"
 CONNACK_5 = b"\x20\x03\x00\x00\x00"
 SESSION_TAKEN_OVER = b"\xe0\x02\x8e\x00"
-PUBLISH, SUBSCRIBE, PINGREQ, PINGRESP = 0x30, 0x80, 0xC0, b"\xd0\x00"
+SUBSCRIBE, UNSUBSCRIBE, PINGREQ, PINGRESP = 0x80, 0xA0, 0xC0, b"\xd0\x00"
 
 
 @asynccontextmanager
@@ -259,6 +260,48 @@ async def test_a_denied_subscription_is_an_error_for_who_asks(connect):
         with pytest.raises(Permanent, match="denied 'a/b'"):
             async with connection.subscribe("a/b"):
                 pass
+
+
+async def test_a_filter_is_given_back_when_its_last_reader_has_gone(connect):
+    given_back = trio.Event()
+
+    async def grant(stream):
+        await stream.receive_some()
+        await stream.send_all(CONNACK)
+        async for data in stream:
+            if (at := data.find(bytes([SUBSCRIBE | 2]))) >= 0:
+                await stream.send_all(b"\x90\x03" + data[at + 2 : at + 4] + b"\x01")
+            if bytes([UNSUBSCRIBE | 2]) in data and b"a/b" in data:
+                given_back.set()
+
+    async with broker_that(grant) as port, connect(port, protocol="3.1.1") as connection:
+        await until_connected(connection)
+        async with connection.subscribe("a/b"):
+            pass
+        with trio.fail_after(10):
+            await given_back.wait()
+
+
+async def test_an_attempt_that_is_given_up_leaves_no_connection_behind(connect):
+    opened, closed = [], []
+
+    async def keep_silent(stream):
+        opened.append(stream)
+        async for _ in stream:
+            pass
+        closed.append(stream)
+
+    gc.disable()  # which would close in the end what was forgotten
+    try:
+        async with (
+            broker_that(keep_silent) as port,
+            connect(port, protocol="5", connect_timeout=0.05),
+        ):
+            with trio.fail_after(20):
+                while len(opened) < 4 or len(closed) < 3:
+                    await trio.sleep(0.01)
+    finally:
+        gc.enable()
 
 
 async def test_what_is_no_filter_is_refused_without_asking_the_broker(connect):

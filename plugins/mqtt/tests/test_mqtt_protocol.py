@@ -17,7 +17,7 @@ LEVELS = {4: "3.1.1", 5: "5"}
 
 @asynccontextmanager
 async def old_broker(tried, refuse):
-    """The port of a broker that speaks 3.1.1 only, notes what is tried, and refuses by ``refuse``."""
+    """The port of a broker that speaks 3.1.1 only, and notes what is tried."""
 
     async def behave(stream):
         connect = await stream.receive_some()

@@ -1,5 +1,7 @@
 """What a connection leaves behind: nothing."""
 
+import gc
+import socket
 import threading
 from pathlib import Path
 
@@ -35,3 +37,18 @@ async def test_neither_threads_nor_descriptors_grow_with_its_connections(mosquit
     for _ in range(3):
         await live_once()
     assert len(descriptors()) <= before
+
+
+async def test_no_message_waits_for_nagle_s_algorithm(mosquitto, connect):
+    async with connect(mosquitto.port) as connection:
+        await until_connected(connection)
+        [wire] = [
+            sock
+            for sock in gc.get_objects()
+            if isinstance(sock, socket.socket)
+            and sock.fileno() >= 0
+            and sock.type == socket.SOCK_STREAM
+            and sock.family == socket.AF_INET
+            and sock.getpeername()[1] == mosquitto.port
+        ]
+        assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -13,10 +13,9 @@ END = b"end"
 async def payloads_until_end(messages):
     payloads = []
     with trio.fail_after(10):
-        async for message in messages:
-            if message.payload == END:
-                return payloads
+        while (message := await anext(messages)).payload != END:
             payloads.append(message.payload)
+    return payloads
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
@@ -80,15 +79,16 @@ async def test_when_one_of_two_readers_goes_the_other_stays(mosquitto, connect):
 
 
 async def test_the_broker_stops_sending_when_the_last_reader_has_gone(mosquitto, connect):
-    async with connect(mosquitto.port) as connection:
+    # With 3.1.1 a copy for the old filter could not be told from one for the new.
+    async with connect(mosquitto.port, protocol="3.1.1") as connection:
         await until_connected(connection)
         async with connection.subscribe("in/x"):
             pass
-        with Recorder(mosquitto.port, "$SYS/broker/subscriptions/count"):
-            async with connection.subscribe("other") as messages:
-                await connection.publish("in/x", b"to nobody", qos=1)
-                await connection.publish("other", END, qos=1)
-                assert await payloads_until_end(messages) == []
+        # A filter that the broker does not take for the old one, but that matches the topic.
+        async with connection.subscribe("in/+") as messages:
+            await connection.publish("in/x", b"once", qos=1)
+            await connection.publish("in/x", END, qos=1)
+            assert await payloads_until_end(messages) == [b"once"]
 
 
 async def test_a_subscription_made_without_a_broker_works_once_it_is_there(mosquitto, connect):

@@ -1,5 +1,6 @@
 """Encrypted connections to a real Mosquitto."""
 
+import gc
 import shutil
 import subprocess
 
@@ -15,17 +16,13 @@ def certificate(tmp_path):
     """A self-signed certificate for 127.0.0.1 and its key."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed, which makes the certificate of this test")
-    paths = tmp_path / "cert.pem", tmp_path / "key.pem"
-    subprocess.run(
-        [
-            *"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test".split(),
-            *("-addext", "subjectAltName=IP:127.0.0.1"),
-            *("-out", str(paths[0]), "-keyout", str(paths[1])),
-        ],
-        check=True,
-        capture_output=True,
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    command = (
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test"
+        f" -addext subjectAltName=IP:127.0.0.1 -out {cert} -keyout {key}"
     )
-    return paths
+    subprocess.run(command.split(), check=True, capture_output=True)
+    return cert, key
 
 
 @pytest.fixture
@@ -45,6 +42,8 @@ async def test_a_trusted_broker_is_spoken_to(tls_broker, certificate, connect):
                 assert len((await anext(messages)).payload) == 100_000
 
 
+# paho drops the socket of a failed handshake without closing it, and leaves that to the collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_a_broker_that_nobody_vouches_for_is_not(tls_broker, connect, caplog):
     async with connect(tls_broker.port, tls=True) as connection:
         with trio.fail_after(10):
@@ -52,6 +51,7 @@ async def test_a_broker_that_nobody_vouches_for_is_not(tls_broker, connect, capl
                 await trio.sleep(0.01)
         assert not connection.connected
     assert "certificate verify failed" in caplog.messages[0]
+    gc.collect()
 
 
 @pytest.mark.parametrize("key", ["ca_file", "cert_file"])

@@ -10,10 +10,21 @@ from typing import NoReturn
 import click
 import msgspec
 
-__all__ = ["EXIT_NO", "fail", "local_time", "print_json", "print_table", "printable"]
+__all__ = [
+    "EXIT_NO",
+    "EXIT_NO_HOST",
+    "fail",
+    "local_time",
+    "print_json",
+    "print_table",
+    "printable",
+]
 
 EXIT_NO = 1
-"""Exit code for "the answer is no"; 0 is ok, 2 wrong usage, 3 no host."""
+"""Exit code for "the answer is no"; 0 is ok, 2 wrong usage."""
+
+EXIT_NO_HOST = 3
+"""Exit code for a command that needs a running host when there is none."""
 
 
 def print_json(value: object) -> None:

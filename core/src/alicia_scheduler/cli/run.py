@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 from collections import Counter
+from pathlib import Path
 
 import click
 import trio
@@ -14,9 +15,13 @@ from alicia_scheduler.api.errors import StoreError
 from alicia_scheduler.api.model import Notification
 from alicia_scheduler.cli.configured import load_checked, warnings_of
 from alicia_scheduler.cli.output import fail
+from alicia_scheduler.control.messages import SOCKET_FILE
+from alicia_scheduler.control.server import serve_unix
 from alicia_scheduler.host.host import Host
 
 __all__ = ["run"]
+
+logger = logging.getLogger(__name__)
 
 ENDS = {
     "execution_completed": "completed",
@@ -52,18 +57,29 @@ def run(config: str) -> None:
     tally: Counter[str] = Counter()
     host.notifier.listen(lambda notification: _count(tally, notification))
     try:
-        trio.run(_until_signal, host, strict_exception_groups=True)
+        trio.run(_until_signal, host, configuration.state_dir, strict_exception_groups=True)
     except* StoreError as group:
         fail("; ".join(str(error) for error in _leaves(group)))
     ended = ", ".join(f"{count} {word}" for word, count in tally.items())
     click.echo(f"stopped; executions in this run: {ended or 'none'}", err=True)
 
 
-async def _until_signal(host: Host) -> None:
+async def _until_signal(host: Host, state_dir: Path) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_obey_signals, host, nursery.cancel_scope)
+        nursery.start_soon(_answer_commands, host, state_dir)
         await host.run()
         nursery.cancel_scope.cancel()
+
+
+async def _answer_commands(host: Host, state_dir: Path) -> None:
+    """Open the control door once the schedule runs. The schedule does not depend on it."""
+    await host.started.wait()
+    try:
+        if host.kernel is not None:
+            await serve_unix(host.kernel, state_dir / SOCKET_FILE)
+    except OSError as error:
+        logger.warning("no control socket: %s", error)
 
 
 async def _obey_signals(host: Host, scope: trio.CancelScope) -> None:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from alicia_scheduler.api.errors import ConfigError, StoreError
-from alicia_scheduler.cli.output import fail
+from alicia_scheduler.cli.output import EXIT_NO_HOST, fail
 
 if TYPE_CHECKING:
     from alicia_scheduler.store.queries import Queries
 
-__all__ = ["opened_store", "state_options"]
+__all__ = ["opened_store", "state_options", "told_host"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,6 +45,19 @@ def opened_store(config: str | None, state_dir: str | None) -> Iterator[Queries]
         with open_reader(_directory(config, state_dir)) as queries:
             yield queries
     except (ConfigError, StoreError) as error:
+        fail(str(error))
+
+
+def told_host(config: str | None, state_dir: str | None, command: str, **arguments: Any) -> Any:
+    """What the running host answers to a command; exits 3 when none runs, 1 when it refuses."""
+    from alicia_scheduler.control.client import NoHost, call
+    from alicia_scheduler.control.commands import CommandError
+
+    try:
+        return call(_directory(config, state_dir), command, **arguments)
+    except NoHost as error:
+        fail(f"{error}; start it with: alicia run CONFIG", EXIT_NO_HOST)
+    except (CommandError, ConfigError) as error:
         fail(str(error))
 
 

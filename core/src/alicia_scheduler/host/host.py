@@ -95,6 +95,7 @@ class Host:
                 KernelSettings(
                     max_concurrent=settings.max_concurrent,
                     drain_timeout=settings.drain_timeout,
+                    wait_for_clock=settings.wait_for_clock,
                 ),
             )
             if not self._stop_wanted:

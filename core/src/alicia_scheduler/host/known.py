@@ -17,6 +17,8 @@ KNOWN: dict[str, dict[str, str]] = {
         "interval": "alicia-schedule-interval",
         "recurring": "alicia-schedule-recurring",
         "cron": "alicia-schedule-cron",
+        "solar": "alicia-schedule-solar",
+        "rrule": "alicia-schedule-rrule",
     },
     "action type": {"mqtt_publish": "alicia-action-mqtt"},
     "sink": {"mqtt": "alicia-sink-mqtt", "log": "alicia-sink-log"},

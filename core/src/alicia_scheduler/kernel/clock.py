@@ -16,9 +16,12 @@ from typing import Protocol
 
 import trio
 
-from alicia_scheduler.kernel.walltimer import WallTimer
+from alicia_scheduler.kernel.walltimer import WallTimer, clock_is_synchronised
 
 __all__ = ["Clock", "StepWatch", "SystemClock"]
+
+BUILT = datetime(2026, 1, 1, tzinfo=UTC)
+"""A clock that shows an earlier time than this was written is wrong."""
 
 COMPARE_EVERY = 30.0
 """Seconds between two looks at the wall clock where the system does not tell of its being set."""
@@ -41,6 +44,10 @@ class Clock(Protocol):
         """Seconds that have passed since some fixed instant, suspended or not; never set."""
         ...
 
+    def trusted(self) -> bool:
+        """False while the wall clock is known not to be set right."""
+        ...
+
     async def wait_until(self, instant: datetime | None, changed: trio.Event) -> None:
         """Return when the wall clock has reached ``instant``, when it has been set, or when
         ``changed`` is, whichever is first. With None there is no instant. May return early: look
@@ -56,6 +63,8 @@ class SystemClock:
         self._timer: WallTimer | None
         try:
             self._timer = WallTimer()
+            if not self._timer.agrees_with(self.now()):
+                self._timer = None
         except (OSError, AttributeError):
             self._timer = None
 
@@ -64,6 +73,9 @@ class SystemClock:
 
     def elapsed(self) -> float:
         return time.clock_gettime(self._source)
+
+    def trusted(self) -> bool:
+        return self.now() >= BUILT and clock_is_synchronised()
 
     async def wait_until(self, instant: datetime | None, changed: trio.Event) -> None:
         if self._timer is None:
@@ -74,11 +86,15 @@ class SystemClock:
             await changed.wait()
             nursery.cancel_scope.cancel()
 
-    @staticmethod
     async def _wait_for_timer(
-        timer: WallTimer, instant: datetime | None, scope: trio.CancelScope
+        self, timer: WallTimer, instant: datetime | None, scope: trio.CancelScope
     ) -> None:
-        await timer.wait_until(instant)
+        stepped = await timer.wait_until(instant)
+        while instant is not None and not stepped and self.now() < instant:
+            # The timer and the clock disagree, as under a faked clock: then compare often.
+            remaining = (instant - self.now()).total_seconds()
+            await trio.sleep(min(COMPARE_EVERY, max(0.0, remaining)))
+            stepped = remaining > COMPARE_EVERY
         scope.cancel()
 
     async def _compare_often(self, instant: datetime | None, changed: trio.Event) -> None:

@@ -97,6 +97,8 @@ async def _save(
             difference.unchanged.append(event.event_id)
             if state.anchor is None and entry.prepared is not None:
                 entries.append(("event_scheduled", _scheduled(kernel, old.event, state, now)))
+            elif refreshed(kernel, entry, now):
+                entries.append(("event_scheduled", entry))
             continue
         if _same_schedule(old.event, edited) and state.anchor is not None:
             entry = kernel.catalog.put(edited, state)
@@ -121,7 +123,7 @@ async def _remove(kernel: Kernel, records: Sequence[EventRecord], difference: Di
     for record in records:
         event_id = record.event.event_id
         occupancy = kernel.runner.occupancy(event_id)
-        for execution in occupancy.running:
+        for execution in [*occupancy.running, *occupancy.retrying]:
             await kernel.cancel(execution.execution_id, "removed")
         changes.append(RemoveEvent(event_id))
         difference.removed.append(event_id)
@@ -130,6 +132,23 @@ async def _remove(kernel: Kernel, records: Sequence[EventRecord], difference: Di
         kernel.catalog.remove(record.event.event_id)
         kernel.agenda.discard(record.event.event_id)
         kernel.notifier.event("event_deleted", record)
+
+
+def refreshed(kernel: Kernel, entry: Entry, now: datetime) -> bool:
+    """Find the next slot of an unchanged definition anew, because what it is found from may have
+    changed: a calendar of the configuration, or the rules of a time zone. A slot that is due
+    stays: it is the misfire policy's."""
+    state, event = entry.state, entry.event
+    if entry.prepared is None or state.next_run is None or state.next_run <= now:
+        return False
+    if not event.enabled or kernel.catalog.follows_elapsed_time(event):
+        return False
+    slot = first_slot(entry.prepared.schedule, event, now, state.slot_count)
+    if slot == state.next_run:
+        return False
+    next_run, next_due = advance(entry.prepared.schedule, event, slot)
+    entry.state = replace(state, next_run=next_run, next_due=next_due)
+    return True
 
 
 def _scheduled(kernel: Kernel, event: ScheduledEvent, state: EventState, now: datetime) -> Entry:

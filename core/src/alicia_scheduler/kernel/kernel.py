@@ -24,6 +24,7 @@ from alicia_scheduler.kernel.attempt import Outcome, retry_delay
 from alicia_scheduler.kernel.catalog import Catalog, Entry
 from alicia_scheduler.kernel.clock import Clock, StepWatch
 from alicia_scheduler.kernel.decision import Decision
+from alicia_scheduler.kernel.gate import ClockGate
 from alicia_scheduler.kernel.notifications import Notifier
 from alicia_scheduler.kernel.planner import Plan, plan_slot, plan_trigger
 from alicia_scheduler.kernel.prepared import Types
@@ -48,11 +49,16 @@ class KernelSettings:
         max_concurrent: executions that may run at once.
         drain_timeout: seconds that running executions get when the host stops.
         batch: entries handled in one transaction at the most.
+        catchup_stagger: seconds between the starts of executions that catch up on missed slots.
+        wait_for_clock: seconds that calendar events are held at start at the most, while the
+            machine's clock is not known to be right; 0 does not hold them.
     """
 
     max_concurrent: int = 100
     drain_timeout: float = 10.0
     batch: int = 1000
+    catchup_stagger: float = 0.2
+    wait_for_clock: float = 0.0
 
 
 class Kernel:
@@ -81,7 +87,10 @@ class Kernel:
         self.notifier = notifier
         self.agenda = Agenda()
         self.catalog = Catalog(store, types, clock)
-        self.runner = Runner(types, self, self.settings.max_concurrent)
+        self.runner = Runner(
+            types, self, self.settings.max_concurrent, self.settings.catchup_stagger
+        )
+        self.gate = ClockGate(clock, notifier)
         self.ready = trio.Event()
         self._steps = StepWatch(clock)
         self._stopping = False
@@ -94,8 +103,10 @@ class Kernel:
             if step:
                 await replan(self, step)
             await recover(self)
+            nursery.start_soon(self.gate.watch, self.settings.wait_for_clock, self.agenda)
             self.ready.set()
             await self._dispatch()
+            self.gate.close()
             await self.runner.drain(self.settings.drain_timeout)
 
     def stop(self) -> None:
@@ -162,6 +173,9 @@ class Kernel:
             return
         if entry.prepared is None:
             self._set_aside(entry)
+            return
+        if self.gate.holding and not self.catalog.follows_elapsed_time(entry.event):
+            self.gate.hold(due)
             return
         schedule = entry.prepared.schedule
         try:
@@ -320,11 +334,29 @@ class Kernel:
         await self.carry_out(decision)
         return [*plan.admitted, *plan.closed]
 
-    async def cancel(self, execution_id: str, reason: str) -> None:
-        """Stop an execution that runs, queues or waits for a retry."""
+    async def cancel(self, execution_id: str, reason: str) -> bool:
+        """Stop an execution that runs, queues or waits for a retry; False when there is none."""
+        waiting = self.runner.retry(execution_id)
+        if waiting is not None:
+            self.runner.take_retry(waiting.event_id, execution_id)
+            self.agenda.discard(execution_id)
+            decision = Decision()
+            ended = ledger.finished(
+                waiting,
+                Status.CANCELLED,
+                self.clock.now(),
+                error=waiting.error_message,
+                reason=reason,
+            )
+            decision.close(self.catalog.get(waiting.event_id), ended)
+            await self.carry_out(decision)
+            return True
+        if not self.runner.knows(execution_id):
+            return False
         run = self.runner.cancel(execution_id, reason)
         if run is not None:
             await self._end(run, Status.CANCELLED, reason=reason)
+        return True
 
     # -- accounts: what the runner reports ---------------------------------------------------
 

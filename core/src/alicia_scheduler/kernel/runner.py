@@ -16,7 +16,7 @@ from typing import Protocol
 
 import trio
 
-from alicia_scheduler.api.model import EventExecution, Mode, ScheduledEvent
+from alicia_scheduler.api.model import EventExecution, Mode, ScheduledEvent, Trigger
 from alicia_scheduler.kernel.attempt import Outcome, attempt
 from alicia_scheduler.kernel.planner import Occupancy
 from alicia_scheduler.kernel.prepared import Prepared, Types
@@ -74,16 +74,21 @@ class Runner:
         types: runs the actions.
         accounts: told of each start and end.
         places: how many executions may run at once in this host.
+        stagger: seconds between the starts of executions that catch up on missed slots.
     """
 
-    def __init__(self, types: Types, accounts: Accounts, places: int) -> None:
+    def __init__(self, types: Types, accounts: Accounts, places: int, stagger: float = 0.0) -> None:
         self._types = types
         self._accounts = accounts
         self._free = places
+        self._stagger = stagger
         self._lanes: dict[str, list[Run]] = {}
         self._runs: dict[str, Run] = {}
         self._retrying: dict[str, dict[str, EventExecution]] = {}
         self._backlog: deque[Run] = deque()
+        self._late: deque[Run] = deque()
+        self._late_came = trio.Event()
+        self._late_scope = trio.CancelScope()
         self._closing = False
         self._idle = trio.Event()
         self._nursery: trio.Nursery | None = None
@@ -91,6 +96,7 @@ class Runner:
     def open(self, nursery: trio.Nursery) -> None:
         """Run everything from now on as tasks of ``nursery``."""
         self._nursery = nursery
+        nursery.start_soon(self._let_late_in, name="catching up")
 
     # -- what is under way ---------------------------------------------------------------
 
@@ -104,6 +110,10 @@ class Runner:
     def busy(self, event_id: str) -> bool:
         """True while an event has anything under way, a waiting retry included."""
         return event_id in self._lanes or event_id in self._retrying
+
+    def knows(self, execution_id: str) -> bool:
+        """True while this execution runs, queues or waits for a place."""
+        return execution_id in self._runs
 
     def active(self) -> Iterator[Run]:
         """The runs that hold a place."""
@@ -123,6 +133,11 @@ class Runner:
         if not waiting:
             self._retrying.pop(event_id, None)
         return execution
+
+    def retry(self, execution_id: str) -> EventExecution | None:
+        """The execution of this id, if it waits for its next attempt."""
+        found = (waiting.get(execution_id) for waiting in self._retrying.values())
+        return next((execution for execution in found if execution is not None), None)
 
     def waiting_retries(self) -> list[EventExecution]:
         """Every execution that waits for its next attempt."""
@@ -166,6 +181,7 @@ class Runner:
         """Start nothing new, let what runs end for ``timeout`` seconds, then cancel the rest with
         the reason ``shutdown`` and wait for it. What has no place yet stays pending."""
         self._closing = True
+        self._late_scope.cancel()
         with trio.move_on_after(timeout):
             await self._until_idle()
         for run in list(self.active()):
@@ -183,7 +199,15 @@ class Runner:
         return past < (run.event.max_executions if run.event.mode is Mode.PARALLEL else 1)
 
     def _claim(self, run: Run) -> None:
-        """Take one of the host's places, or queue for one."""
+        """Take one of the host's places, or queue for one. What catches up queues apart."""
+        if run.execution.trigger is Trigger.CATCHUP:
+            run.stage = Stage.BACKLOG
+            self._late.append(run)
+            self._late_came.set()
+        else:
+            self._claim_place(run)
+
+    def _claim_place(self, run: Run) -> None:
         if self._free > 0 and not self._closing:
             self._free -= 1
             run.stage = Stage.ACTIVE
@@ -216,14 +240,15 @@ class Runner:
         if run.stage is Stage.ACTIVE:
             self._free += 1
         elif run.stage is Stage.BACKLOG:
-            self._backlog.remove(run)
-        following = next((other for other in lane if other.stage is Stage.LANE), None)
-        if following is not None and self._lane_has_room(following):
-            following.stage = Stage.BACKLOG
-            self._backlog.append(following)
+            (self._late if run in self._late else self._backlog).remove(run)
         if not lane:
             del self._lanes[run.event.event_id]
         self._serve_backlog()
+        following = next((other for other in lane if other.stage is Stage.LANE), None)
+        if following is not None and self._lane_has_room(following):
+            self._claim(following)
+            if following.active:
+                self._spawn(following, committed=False)
         self._idle.set()
 
     def _serve_backlog(self) -> None:
@@ -233,3 +258,17 @@ class Runner:
             self._free -= 1
             run.stage = Stage.ACTIVE
             self._spawn(run, committed=False)
+
+    async def _let_late_in(self) -> None:
+        """Let executions that catch up in one by one, so that a start after an outage is no storm
+        (a hundred lamps, one broker)."""
+        with self._late_scope:
+            while True:
+                self._late_came = trio.Event()
+                while self._late:
+                    run = self._late.popleft()
+                    self._claim_place(run)
+                    if run.active:
+                        self._spawn(run, committed=False)
+                    await trio.sleep(self._stagger)
+                await self._late_came.wait()

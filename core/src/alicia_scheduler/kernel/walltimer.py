@@ -19,7 +19,7 @@ import trio
 
 from alicia_scheduler.api.model import to_epoch
 
-__all__ = ["WallTimer"]
+__all__ = ["WallTimer", "clock_is_synchronised"]
 
 CLOCK_REALTIME = 0
 TFD_TIMER_ABSTIME = 1
@@ -35,6 +35,19 @@ class _Timespec(ctypes.Structure):
 
 class _Itimerspec(ctypes.Structure):
     _fields_ = (("interval", _Timespec), ("value", _Timespec))
+
+
+TIME_ERROR = 5
+"""What adjtimex(2) returns while the clock is not synchronised."""
+
+
+def clock_is_synchronised() -> bool:
+    """Whether the system says that NTP or the like keeps its clock; True where it cannot say."""
+    if not sys.platform.startswith("linux"):
+        return True
+    # struct timex, larger than on any architecture; all zero asks and sets nothing.
+    answer: int = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512))
+    return answer != TIME_ERROR
 
 
 class WallTimer:
@@ -56,6 +69,15 @@ class WallTimer:
     def close(self) -> None:
         """Give the descriptor back; otherwise that happens with the object's end."""
         self._closer()
+
+    def agrees_with(self, now: datetime) -> bool:
+        """Whether the timer counts by the same clock as ``now``, which a faked clock does not."""
+        ahead = 1000.0
+        self._arm(to_epoch(now) + ahead)
+        left = _Itimerspec()
+        if self._libc.timerfd_gettime(self._handle, ctypes.byref(left)) < 0:
+            return False
+        return bool(abs(left.value.seconds - ahead) < 10)
 
     async def wait_until(self, instant: datetime | None) -> bool:
         """Return when the wall clock has reached ``instant`` or has been set.

@@ -54,8 +54,9 @@ class At:
 
 @dataclass
 class ScriptedTypes:
-    """Schedule types ``every`` (``{"seconds": n}``) and ``at`` (``{"epochs": […]}``), and the
-    actions a test puts in. Implements :class:`alicia_scheduler.kernel.prepared.Types`."""
+    """Schedule types ``every`` (``{"seconds": n}``, elapsed from the anchor), ``clock`` (the same
+    by the wall clock, from midnight) and ``at`` (``{"epochs": […]}``), and the actions a test
+    puts in. Implements :class:`alicia_scheduler.kernel.prepared.Types`."""
 
     actions: dict[str, ActionFunction] = field(default_factory=dict)
 
@@ -63,6 +64,8 @@ class ScriptedTypes:
         schedule: Schedule
         if event.schedule_type == "every":
             schedule = Every(anchor, event.schedule_config["seconds"])
+        elif event.schedule_type == "clock":
+            schedule = Every(from_epoch(0), event.schedule_config["seconds"])
         elif event.schedule_type == "at":
             schedule = At(tuple(map(from_epoch, event.schedule_config["epochs"])))
         else:
@@ -127,6 +130,7 @@ async def running_kernel(
     actions: dict[str, ActionFunction] | None = None,
     settings: KernelSettings | None = None,
     start: datetime = START,
+    clock: VirtualClock | None = None,
     before: Callable[[KernelUnderTest], Awaitable[object]] | None = None,
 ) -> AsyncIterator[KernelUnderTest]:
     """A kernel that runs while the block is open, then drains.
@@ -134,6 +138,9 @@ async def running_kernel(
     Args:
         store: a store to go on with; by default a new one in memory.
         actions: more actions, by type name; ``note`` is always there and only takes note.
+        start: what the clock shows at first.
+        clock: a clock to go on with, instead; when it loses its power, the kernel ends where it
+            is and so does the block.
         before: awaited with the kernel before it starts, e.g. to save events.
     """
     ran: list[EventExecution] = []
@@ -145,12 +152,17 @@ async def running_kernel(
         async with (
             SqliteStore.open(None) as fresh,
             running_kernel(
-                store=fresh, actions=actions, settings=settings, start=start, before=before
+                store=fresh,
+                actions=actions,
+                settings=settings,
+                start=start,
+                clock=clock,
+                before=before,
             ) as under_test,
         ):
             yield under_test
         return
-    clock = VirtualClock(start)
+    clock = clock or VirtualClock(start)
     notifier = Notifier(clock)
     notifications: list[Notification] = []
     notifier.listen(notifications.append)
@@ -159,8 +171,9 @@ async def running_kernel(
     under_test = KernelUnderTest(kernel, clock, store, types, ran, notifications)
     if before is not None:
         await before(under_test)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(kernel.run)
-        await kernel.ready.wait()
-        yield under_test
-        kernel.stop()
+    with clock.powered():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(kernel.run)
+            await kernel.ready.wait()
+            yield under_test
+            kernel.stop()

@@ -123,7 +123,7 @@ def build_client(
 def _answer_within(config: MqttConfig, protocol: Protocol) -> float:
     """Seconds from the connection's being taken to the broker's answer."""
     probing = config.protocol == "auto" and protocol == "5"
-    return min(PROBE, config.connect_timeout) if probing else config.connect_timeout
+    return min(PROBE, config.connect_timeout / 2) if probing else config.connect_timeout
 
 
 def _heed_refused_receipts(client: paho.Client) -> None:

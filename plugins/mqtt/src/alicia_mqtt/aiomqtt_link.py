@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import ssl
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -18,7 +19,7 @@ from functools import partial
 import trio
 
 from alicia_mqtt.aiomqtt_client import InPlaceLoop
-from alicia_mqtt.aiomqtt_session import Session
+from alicia_mqtt.aiomqtt_session import Report, Session
 from alicia_mqtt.config import MqttConfig, Protocol
 from alicia_mqtt.handover import Handover
 from alicia_mqtt.link import Deliver, Link, LinkUnavailable, Outgoing
@@ -45,9 +46,14 @@ async def open_link(
     protocol: Protocol,
     tls: ssl.SSLContext | None,
     deliver: Deliver,
+    logger: logging.Logger,
 ) -> AsyncIterator[Link]:
     """A link by aiomqtt. See :class:`alicia_mqtt.link.OpenLink`."""
-    link = AiomqttLink(config, client_id=client_id, protocol=protocol, tls=tls, deliver=deliver)
+
+    def make_session(report: Report) -> Session:
+        return Session(config, client_id=client_id, protocol=protocol, tls=tls, report=report)
+
+    link = AiomqttLink(make_session, deliver, logger)
     link.start()
     try:
         await link.wait_opened(config.connect_timeout)
@@ -61,22 +67,20 @@ class AiomqttLink:
 
     def __init__(
         self,
-        config: MqttConfig,
-        *,
-        client_id: str,
-        protocol: Protocol,
-        tls: ssl.SSLContext | None,
+        make_session: Callable[[Report], Session],
         deliver: Deliver,
+        logger: logging.Logger,
     ) -> None:
-        self._session = Session(
-            config, client_id=client_id, protocol=protocol, tls=tls, report=_Report(self)
-        )
+        self._session = make_session(_Report(self))
+        self._deliver = deliver
+        self._logger = logger
+        self._dropped_told = 0
         self._loop = InPlaceLoop()
         self._token = trio.lowlevel.current_trio_token()
         self._calls = Handover[Callable[[], None]](self._wake_loop, _call)
         self.reports = Handover[Callable[[], None]](self._wake_trio, _call)
         self.incoming = Handover[tuple[MqttMessage, tuple[int, ...]]](
-            self._wake_trio, lambda item: deliver(*item), limit=INCOMING
+            self._wake_trio, self._receive, limit=INCOMING
         )
         self._places = trio.Semaphore(PLACES)
         self._requests: set[Request] = set()
@@ -118,13 +122,13 @@ class AiomqttLink:
 
     async def publish(self, message: Outgoing) -> None:
         """See :meth:`alicia_mqtt.link.Link.publish`."""
-        await self._places.acquire()
+        await self._take_place()
         publish = Publish(message)
         await self._ask(publish, partial(self._session.publish, publish))
 
     async def subscribe(self, topic_filter: str, *, qos: int, number: int) -> None:
         """See :meth:`alicia_mqtt.link.Link.subscribe`."""
-        await self._places.acquire()
+        await self._take_place()
         request = Request()
         subscribe = self._session.subscribe
         await self._ask(request, partial(subscribe, request, topic_filter, qos, number))
@@ -137,6 +141,13 @@ class AiomqttLink:
         """See :meth:`alicia_mqtt.link.Link.wait_lost`."""
         await self._ended.wait()
         return self._why or LinkUnavailable("closed")
+
+    async def _take_place(self) -> None:
+        """Wait for a place; a free one costs no turn of the scheduler."""
+        try:
+            self._places.acquire_nowait()
+        except trio.WouldBlock:
+            await self._places.acquire()
 
     async def _ask(self, request: Request, call: Callable[[], None]) -> None:
         """Hand a call over and wait for its outcome. Takes a place; settling gives it back."""
@@ -178,6 +189,16 @@ class AiomqttLink:
         self._why = self._why or why
         for request in list(self._requests):
             self.settle(request, _lost(self._why))
+
+    def _receive(self, item: tuple[MqttMessage, tuple[int, ...]]) -> None:
+        dropped = self.incoming.dropped
+        if dropped > self._dropped_told:
+            self._logger.warning(
+                "%d messages came in faster than they were taken, and were dropped",
+                dropped - self._dropped_told,
+            )
+            self._dropped_told = dropped
+        self._deliver(*item)
 
     def _wake_loop(self, deliver: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has closed: the session is over

@@ -158,11 +158,10 @@ class Session:
     async def _watch(self, client: BrokerClient, sender: Sender) -> None:
         """Ping when it is time, and end a connection whose broker acknowledges nothing."""
         patience = 1.5 * self._config.keepalive
-        while True:
+        while sender.silence() <= patience:
             await asyncio.sleep(WATCH_EVERY * self._config.keepalive)
             client.paho.loop_misc()
-            if sender.silence() > patience:
-                self.stop(LinkUnavailable(f"it has acknowledged nothing for {patience:g} s"))
+        self.stop(LinkUnavailable(f"it has acknowledged nothing for {patience:g} s"))
 
     def _start(self, call: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(call)

@@ -12,7 +12,7 @@ import trio
 from alicia_mqtt.aiomqtt_link import open_link
 from alicia_mqtt.backoff import LONGEST, Backoff
 from alicia_mqtt.config import MqttConfig, Protocol
-from alicia_mqtt.link import Link, LinkRefused, LinkUnavailable, Outgoing
+from alicia_mqtt.link import Link, LinkRefused, LinkUnavailable, OpenLink, Outgoing
 from alicia_mqtt.outage import Outage
 from alicia_mqtt.subscriptions import Subscription, Subscriptions, check_filter
 from alicia_mqtt.versions import VersionChoice
@@ -62,6 +62,7 @@ class Connection:
         self._client_id = config.client_id or f"alicia-{context.instance}"
         self._logger = context.logger
         self._tls = tls
+        self._open_link: OpenLink = open_link  # the one place that chooses the engine
         self._link: Link | None = None
         self._subscriptions = Subscriptions()
         self._versions = VersionChoice(config.protocol)
@@ -149,12 +150,13 @@ class Connection:
         """Open a link, use it until it is lost, and wait until the next is due."""
         protocol = self._versions.take()
         try:
-            async with open_link(
+            async with self._open_link(
                 self._config,
                 client_id=self._client_id,
                 protocol=protocol,
                 tls=self._tls,
                 deliver=self._subscriptions.deliver,
+                logger=self._logger,
             ) as link:
                 why = await self._use(link, protocol)
         except LinkUnavailable as error:

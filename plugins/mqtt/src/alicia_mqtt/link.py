@@ -7,6 +7,7 @@ the next when it is lost. How the bytes travel is the engine's affair alone;
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -103,6 +104,7 @@ class OpenLink(TypingProtocol):
         protocol: Protocol,
         tls: ssl.SSLContext | None,
         deliver: Deliver,
+        logger: logging.Logger,
     ) -> AbstractAsyncContextManager[Link]:
         """Connect within ``config.connect_timeout``; leaving the block disconnects, bounded.
 

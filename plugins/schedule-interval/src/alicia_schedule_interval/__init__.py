@@ -16,5 +16,6 @@ def alicia_schedule_types() -> Iterator[ScheduleType]:
         name="interval",
         config=IntervalConfig,
         build=IntervalSchedule.build,
+        elapsed=True,
         summary="every so many seconds, minutes, hours or days, on a fixed grid",
     )
