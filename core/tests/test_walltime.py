@@ -152,7 +152,9 @@ ONCE = ClockPolicy(OnGap.AFTER, OnRepeat.FIRST)
 ONCE_IF_SMALL = ClockPolicy(OnGap.AFTER, OnRepeat.FIRST, below=3 * HOUR)
 WITH_THE_CLOCK = ClockPolicy(OnGap.SKIP, OnRepeat.BOTH)
 AS_RFC_5545 = ClockPolicy(OnGap.SKIP, OnRepeat.FIRST)
-POLICIES = [ONCE, ONCE_IF_SMALL, WITH_THE_CLOCK, AS_RFC_5545]
+SECOND_PASS = ClockPolicy(OnGap.AFTER, OnRepeat.SECOND)
+SECOND_PASS_IF_SMALL = ClockPolicy(OnGap.SKIP, OnRepeat.SECOND, below=3 * HOUR)
+POLICIES = [ONCE, ONCE_IF_SMALL, WITH_THE_CLOCK, AS_RFC_5545, SECOND_PASS, SECOND_PASS_IF_SMALL]
 
 
 def runs(readings, zone, policy, after):
@@ -193,6 +195,32 @@ def test_repeated_readings_run_in_each_pass_when_the_policy_says_both():
         utc("2024-10-27T01:10"),
         utc("2024-10-27T01:50"),
     ]
+
+
+def test_repeated_readings_run_in_the_second_pass_when_the_policy_says_so():
+    readings = [datetime(2024, 10, 27, 1, 59), *REPEATED, datetime(2024, 10, 27, 3)]
+    assert runs(readings, "Europe/Berlin", SECOND_PASS, utc("2024-10-26")) == [
+        utc("2024-10-26T23:59"),
+        utc("2024-10-27T01:10"),
+        utc("2024-10-27T01:50"),
+        utc("2024-10-27T02:00"),
+    ]
+
+
+def test_asked_within_a_dropped_first_pass_the_second_is_next():
+    assert runs(REPEATED, "Europe/Berlin", SECOND_PASS, utc("2024-10-27T00:20")) == [
+        utc("2024-10-27T01:10"),
+        utc("2024-10-27T01:50"),
+    ]
+
+
+def test_without_rules_of_its_own_an_event_keeps_the_policy_of_the_type():
+    assert ONCE_IF_SMALL.with_rules(None, None) is ONCE_IF_SMALL
+
+
+def test_a_rule_of_an_event_holds_for_changes_of_every_size():
+    assert ONCE_IF_SMALL.with_rules("skip", None) == ClockPolicy(OnGap.SKIP, OnRepeat.FIRST)
+    assert ONCE_IF_SMALL.with_rules(None, "both") == ClockPolicy(OnGap.AFTER, OnRepeat.BOTH)
 
 
 def test_asked_between_the_passes_a_dropped_second_pass_stays_dropped():
@@ -241,24 +269,26 @@ def around_a_change(draw):
 
 def scan(readings, zone, policy, after, end):
     """The runs by definition: the first pass, the later ones, and the end of each gap."""
-    wanted, seen, found = set(readings), set(), set()
+    wanted, seen, found = set(readings), set(), {}
     at = after - 60 * HOUR
     previous = reading_at(at - MINUTE, ZoneInfo(zone))
-    while at <= end:
+    while at <= end + 26 * HOUR:  # as far as a first pass can be from its second
         reading = at.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
         jump = reading - previous - MINUTE
         small = policy.below is None or abs(jump) < policy.below
         if jump < timedelta(0) and not small:
             seen.clear()  # this change is taken as it comes: its second pass is new
+        if jump < timedelta(0) and small and policy.repeat is OnRepeat.SECOND:
+            found = {run: shown for run, shown in found.items() if shown < reading}
         skipped = {previous + n * MINUTE for n in range(1, jump // MINUTE + 1)}
         catches_up = policy.gap is OnGap.AFTER and small and skipped & wanted
         repeats = policy.repeat is OnRepeat.FIRST and reading in seen
         if catches_up or (reading in wanted and not repeats):
-            found.add(at)
+            found[at] = reading
         seen.add(reading)
         previous = reading
         at += MINUTE
-    return sorted(at for at in found if at > after)
+    return sorted(at for at in found if after < at <= end)
 
 
 @settings(max_examples=150, deadline=None)

@@ -9,12 +9,13 @@ import click
 from alicia_scheduler.api.errors import ConfigError
 from alicia_scheduler.cli.output import fail
 from alicia_scheduler.config.load import Configuration, load
+from alicia_scheduler.foresight.lint import Finding, lint
 from alicia_scheduler.host.check import Checked, check_configuration, disabled_plugins
 from alicia_scheduler.host.discovery import find_candidates
 from alicia_scheduler.host.loader import PluginStatus, load_plugins
 from alicia_scheduler.host.registry import Registry
 
-__all__ = ["load_checked", "warnings_of"]
+__all__ = ["findings_of", "load_checked", "warnings_of"]
 
 
 def load_checked(path: str) -> tuple[Configuration, Registry, Checked]:
@@ -43,3 +44,16 @@ def warnings_of(registry: Registry, checked: Checked) -> list[str]:
         if record.status is not PluginStatus.ACTIVE
     ]
     return [*lines, *(f"unresolved: {sentence}" for sentence in checked.unresolved)]
+
+
+def findings_of(
+    configuration: Configuration, registry: Registry, checked: Checked
+) -> list[Finding]:
+    """What may surprise about the events: clock changes to come, schedules that never fire."""
+    return lint(
+        checked.events,
+        registry,
+        configuration.settings,
+        checked.calendars,
+        now=datetime.now(UTC),
+    )

@@ -14,6 +14,9 @@ VERBS = {
     "plugins": ("alicia_scheduler.cli.plugins", "plugins", "Installed plugins."),
     "events": ("alicia_scheduler.cli.events", "events", "Scheduled events."),
     "executions": ("alicia_scheduler.cli.executions", "executions", "The history of executions."),
+    "preview": ("alicia_scheduler.cli.preview", "preview", "The next slots of an event or spec."),
+    "explain": ("alicia_scheduler.cli.explain", "explain_command", "Why an event runs or not."),
+    "simulate": ("alicia_scheduler.cli.simulate", "simulate", "Rehearse a configuration."),
 }
 
 

@@ -6,6 +6,8 @@ import logging
 import signal
 import sys
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
@@ -13,10 +15,11 @@ import trio
 
 from alicia_scheduler.api.errors import StoreError
 from alicia_scheduler.api.model import Notification
-from alicia_scheduler.cli.configured import load_checked, warnings_of
+from alicia_scheduler.cli.configured import findings_of, load_checked, warnings_of
 from alicia_scheduler.cli.output import fail
 from alicia_scheduler.control.messages import SOCKET_FILE
 from alicia_scheduler.control.server import serve_unix
+from alicia_scheduler.foresight.lint import Finding
 from alicia_scheduler.host.host import Host
 
 __all__ = ["run"]
@@ -57,19 +60,32 @@ def run(config: str) -> None:
     tally: Counter[str] = Counter()
     host.notifier.listen(lambda notification: _count(tally, notification))
     try:
-        trio.run(_until_signal, host, configuration.state_dir, strict_exception_groups=True)
+        look_ahead = partial(findings_of, configuration, registry, checked)
+        trio.run(
+            _until_signal, host, configuration.state_dir, look_ahead, strict_exception_groups=True
+        )
     except* StoreError as group:
         fail("; ".join(str(error) for error in _leaves(group)))
     ended = ", ".join(f"{count} {word}" for word, count in tally.items())
     click.echo(f"stopped; executions in this run: {ended or 'none'}", err=True)
 
 
-async def _until_signal(host: Host, state_dir: Path) -> None:
+async def _until_signal(
+    host: Host, state_dir: Path, look_ahead: Callable[[], list[Finding]]
+) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_obey_signals, host, nursery.cancel_scope)
         nursery.start_soon(_answer_commands, host, state_dir)
+        nursery.start_soon(_warn_ahead, host, look_ahead)
         await host.run()
         nursery.cancel_scope.cancel()
+
+
+async def _warn_ahead(host: Host, look_ahead: Callable[[], list[Finding]]) -> None:
+    """Log what may surprise about the events, once the schedule runs: it may be long to find."""
+    await host.started.wait()
+    for finding in await trio.to_thread.run_sync(look_ahead, abandon_on_cancel=True):
+        logger.warning("%s", finding)
 
 
 async def _answer_commands(host: Host, state_dir: Path) -> None:

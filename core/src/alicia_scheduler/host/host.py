@@ -15,6 +15,7 @@ from alicia_scheduler.host.registry import Registry
 from alicia_scheduler.host.resolver import Resolver
 from alicia_scheduler.host.services import services_running
 from alicia_scheduler.host.sinks import sinks_running
+from alicia_scheduler.host.zonedata import follow_zone_data
 from alicia_scheduler.kernel.clock import Clock, SystemClock
 from alicia_scheduler.kernel.definitions import sync_origin
 from alicia_scheduler.kernel.kernel import Kernel, KernelSettings
@@ -111,4 +112,7 @@ class Host:
                 "host_started", {"message": f"schedule runs; events: {changes or 'none'}"}
             )
             self.started.set()
+            nursery.start_soon(follow_zone_data, kernel)
+            await kernel.stopped.wait()
+            nursery.cancel_scope.cancel()
         self.notifier.emit("host_stopped", {"message": "schedule stopped"})

@@ -64,7 +64,8 @@ class KernelSettings:
 class Kernel:
     """Joins agenda, planner, runner and store. One instance owns all state of a host.
 
-    ``ready`` is set when recovery is done and the schedule runs.
+    ``ready`` is set when recovery is done and the schedule runs, ``stopped`` when nothing runs
+    any more.
 
     Args:
         store: open and exclusively ours.
@@ -92,6 +93,7 @@ class Kernel:
         )
         self.gate = ClockGate(clock, notifier)
         self.ready = trio.Event()
+        self.stopped = trio.Event()
         self._steps = StepWatch(clock)
         self._stopping = False
 
@@ -108,6 +110,7 @@ class Kernel:
             await self._dispatch()
             self.gate.close()
             await self.runner.drain(self.settings.drain_timeout)
+        self.stopped.set()
 
     def stop(self) -> None:
         """Start nothing new and let :meth:`run` come to its end."""

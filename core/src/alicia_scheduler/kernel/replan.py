@@ -19,12 +19,13 @@ from msgspec.structs import replace
 from alicia_scheduler.api.model import EventRecord, to_epoch
 from alicia_scheduler.api.store import Change, SaveExecution, SaveState
 from alicia_scheduler.kernel.catalog import Entry
+from alicia_scheduler.kernel.definitions import refreshed
 from alicia_scheduler.kernel.slots import advance, first_slot
 
 if TYPE_CHECKING:
     from alicia_scheduler.kernel.kernel import Kernel
 
-__all__ = ["CORRECTION", "replan", "step_since_last_run"]
+__all__ = ["CORRECTION", "replan", "replan_calendars", "step_since_last_run"]
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +72,36 @@ async def replan(kernel: Kernel, step: float) -> None:
             "moved": moved,
         },
     )
+
+
+async def replan_calendars(kernel: Kernel, why: str) -> int:
+    """Build every schedule of the calendar anew and find its next slot again, because what it is
+    found from has changed. Slots that are due already stay.
+
+    Returns:
+        how many events moved.
+    """
+    now = kernel.clock.now()
+    after: str | None = None
+    moved = 0
+    while page := await kernel.store.list_events(after_id=after, limit=1000):
+        after = page[-1].event.event_id
+        entries = []
+        for record in page:
+            held = kernel.catalog.get(record.event.event_id)
+            if held is not None:
+                kernel.catalog.prepare(held)
+            entry = held or kernel.catalog.entry(record.event, record.state)
+            if refreshed(kernel, entry, now):
+                entries.append(entry)
+        await kernel.commit([SaveState(entry.event.event_id, entry.state) for entry in entries])
+        for entry in entries:
+            kernel.put_next(entry)
+        moved += len(entries)
+    kernel.notifier.emit(
+        "calendars_replanned", {"message": f"{why}; {moved} events moved", "moved": moved}
+    )
+    return moved
 
 
 def describe_step(step: float) -> str:

@@ -1,0 +1,71 @@
+"""Instants and spans as people type them on a command line."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import click
+
+from alicia_scheduler.api.errors import ConfigError
+from alicia_scheduler.api.walltime import first_instant
+from alicia_scheduler.config.instants import parse_instant
+
+__all__ = ["moment", "span", "zoned_time"]
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
+EPOCH = re.compile(r"-?\d+(\.\d+)?")
+LONGEST = 100 * 366 * 86_400.0
+"""Seconds of the longest span; beyond, sums with an instant leave the calendar."""
+
+
+def moment(text: str, zone: ZoneInfo) -> datetime:
+    """The aware UTC instant that ``text`` means: ISO 8601, epoch seconds, or ``now``.
+
+    A time without an offset is one of ``zone``; where its clocks skip it, the first instant after
+    the gap, where they repeat it, the first pass.
+
+    Raises:
+        click.UsageError: it is none of these.
+    """
+    text = text.strip()
+    if text == "now":
+        return datetime.now(UTC)
+    try:
+        reading = datetime.fromisoformat(text)
+        if reading.tzinfo is None and EPOCH.fullmatch(text) is None:
+            return first_instant(reading, zone)
+    except (ValueError, OverflowError):
+        pass  # the parser below says what is wrong with it
+    try:
+        return parse_instant(float(text) if EPOCH.fullmatch(text) else text)
+    except ConfigError as error:
+        raise click.UsageError(f"{text!r}: {error}") from error
+
+
+def zoned_time(instant: datetime, zone: ZoneInfo) -> str:
+    """An instant as ISO time of a zone with its offset, to the second or finer if it is."""
+    local = instant.astimezone(zone)
+    precision = "milliseconds" if local.microsecond else "seconds"
+    return local.isoformat(sep=" ", timespec=precision)
+
+
+def span(
+    _context: click.Context, _parameter: click.Parameter, text: str | None
+) -> timedelta | None:
+    """What an option means that is a span: ``90s``, ``15m``, ``24h``, ``30d``, ``2w``, or several
+    of them as in ``1d12h``. Is an option's ``callback``.
+
+    Raises:
+        click.BadParameter: it is none.
+    """
+    if text is None:
+        return None
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smhdw])", text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise click.BadParameter(f"{text!r} is no span of time; write 90s, 15m, 24h, 30d or 2w")
+    seconds = sum(float(number) * UNITS[unit] for number, unit in parts)
+    if not 0 < seconds <= LONGEST:
+        raise click.BadParameter(f"{text!r} must be more than nothing and at most a century")
+    return timedelta(seconds=seconds)
