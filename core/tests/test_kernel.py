@@ -63,6 +63,25 @@ async def test_an_execution_goes_from_pending_to_completed_with_all_its_fields(a
     assert execution.retry_count == 0
 
 
+async def test_an_execution_tells_its_steps_with_their_offsets_from_the_slot(autojump_clock):
+    async def fail_once(config, execution):
+        await trio.sleep(2)
+        if execution.retry_count == 0:
+            raise Retryable("no")
+
+    event = at_instants(10, action={"type": "fail_once"}, retry_delay=5)
+    async with running_kernel(actions={"fail_once": fail_once}) as under_test:
+        await save_event(under_test.kernel, event)
+        await trio.sleep(30)
+        (execution,) = await under_test.history()
+    assert [(step.name, step.offset) for step in execution.steps] == [
+        ("due", 0),
+        ("started", 0),
+        ("attempt 2", 7),
+        ("ended", 9),
+    ]
+
+
 async def test_a_once_event_ends_after_its_one_run(autojump_clock):
     async with running_kernel() as under_test:
         await save_event(under_test.kernel, at_instants(10))

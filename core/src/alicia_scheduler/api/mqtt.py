@@ -93,7 +93,7 @@ def check_topic(topic: str) -> str | None:
         return f"is {len(encoded)} bytes long; {MAX_TOPIC_BYTES} is the most"
     for character in topic:
         if character in "+#":
-            return f"holds the wildcard {character!r}, which only subscriptions may"
+            return f"holds the wildcard {character!r}: publish to one topic, named in full"
         if ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0:
             return f"holds the control character U+{ord(character):04X}"
     if topic.startswith("$"):

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
 
 import click
 
@@ -20,6 +24,10 @@ VERBS = {
 }
 
 
+def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(0)
+
+
 class LazyGroup(click.Group):
     """A group whose commands are imported on use, so that ``--help`` stays quick."""
 
@@ -29,6 +37,11 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
+        if cmd_name == "run":
+            # Until the host listens to signals itself, a stop finds nothing to stop: that is no
+            # failure. The imports below take long enough for a supervisor to change its mind.
+            signal.signal(signal.SIGTERM, _leave)
+            signal.signal(signal.SIGINT, _leave)
         module, attribute, _ = VERBS[cmd_name]
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command

@@ -113,7 +113,7 @@ def _print(subject: Subject, rows: list[Row], *, more: bool) -> None:
         ["SLOT", "UTC", *(["DUE", "AT THE LATEST"] if jitter else []), "MARKS"],
         [
             [
-                f"{zoned_time(row.slot, subject.zone)} {row.slot:%a}",
+                f"{zoned_time(row.slot, subject.zone)} {row.local:%a}",
                 _utc(row.slot),
                 *([_clock(row.due, row), _clock(row.latest, row)] if jitter else []),
                 ", ".join(row.marks),
@@ -127,7 +127,7 @@ def _print(subject: Subject, rows: list[Row], *, more: bool) -> None:
 
 def _clock(instant: datetime, row: Row) -> str:
     """The time of day in the event's zone; the day is that of the slot beside it."""
-    return instant.astimezone(row.slot.tzinfo).time().isoformat(timespec="milliseconds")
+    return instant.astimezone(row.zone).time().isoformat(timespec="milliseconds")
 
 
 def _utc(instant: datetime) -> str:

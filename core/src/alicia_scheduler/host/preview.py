@@ -48,6 +48,8 @@ def preview(
     """
     if not isinstance(schedule_type, str):
         raise ConfigError(f"a schedule type is a name, not {type(schedule_type).__name__}")
+    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        raise ConfigError(f"count is how many slots to give, a whole number, not {count!r}")
     zone = None if timezone is None else load_timezone(timezone)
     instant = _utc(after, "after")
     start = instant if anchor is None else _utc(anchor, "anchor")
@@ -65,6 +67,11 @@ def preview(
 
 
 def _utc(instant: datetime, name: str) -> datetime:
+    if not isinstance(instant, datetime):
+        raise ConfigError(
+            f"{name} must be an aware datetime, not {type(instant).__name__}",
+            hint=f"{name}=datetime(2026, 1, 1, tzinfo=UTC)",
+        )
     if instant.tzinfo is None:
         raise ConfigError(
             f"{name} has no time zone", hint=f"{name}=datetime(…, tzinfo=UTC) is an instant"

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 QUEUE_LIMIT = 10_000
 BATCH_LIMIT = 200
-FLUSH_TIMEOUT = 5.0
+FLUSH_TIMEOUT = 2.0
 """Seconds a sink gets to write what it still has when the host stops."""
 
 

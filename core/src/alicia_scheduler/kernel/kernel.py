@@ -256,6 +256,7 @@ class Kernel:
             run.execution = ledger.started(execution, now)
             decision.launches.append(run)
         else:
+            run.execution = ledger.queued(execution, now)
             decision.queued.append(run)
         return run
 

@@ -17,6 +17,7 @@ from alicia_scheduler.api.model import (
     EventState,
     ScheduledEvent,
     Status,
+    Step,
     Trigger,
     to_wire,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "finished",
     "new_execution",
     "notification_type",
+    "queued",
     "settled",
     "started",
     "waiting",
@@ -82,14 +84,21 @@ def closed(
     )
 
 
+def queued(execution: EventExecution, now: datetime) -> EventExecution:
+    """The execution waits: for others of its event, or for a place."""
+    return replace(execution, steps=_stepped(execution, "queued", now))
+
+
 def started(execution: EventExecution, now: datetime) -> EventExecution:
     """An attempt begins. The first one sets ``start_time``, and with it the lateness."""
     retry = execution.next_attempt_at is not None
+    retry_count = execution.retry_count + retry
     return replace(
         execution,
         status=Status.RUNNING,
         start_time=execution.start_time or now,
-        retry_count=execution.retry_count + 1 if retry else execution.retry_count,
+        steps=_stepped(execution, f"attempt {retry_count + 1}" if retry else "started", now),
+        retry_count=retry_count,
         next_attempt_at=None,
         reason=None,
     )
@@ -120,11 +129,19 @@ def finished(
         execution,
         status=status,
         end_time=now,
+        steps=_stepped(execution, "ended", now),
         result=result,
         error_message=error,
         reason=reason,
         next_attempt_at=None,
     )
+
+
+def _stepped(execution: EventExecution, name: str, now: datetime) -> tuple[Step, ...]:
+    """The steps so far and one more, with its offset from the instant the slot was due."""
+    due = execution.due_time or execution.scheduled_time
+    before = execution.steps or (Step("due", 0.0),)
+    return (*before, Step(name, (now - due).total_seconds()))
 
 
 def settled(state: EventState, execution: EventExecution) -> EventState:
