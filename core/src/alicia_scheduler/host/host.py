@@ -19,6 +19,7 @@ from alicia_scheduler.host.zonedata import follow_zone_data
 from alicia_scheduler.kernel.clock import Clock, SystemClock
 from alicia_scheduler.kernel.definitions import sync_origin
 from alicia_scheduler.kernel.kernel import Kernel, KernelSettings
+from alicia_scheduler.kernel.loop import run_kernel
 from alicia_scheduler.kernel.notifications import Notifier
 from alicia_scheduler.store.lock import StateLock
 from alicia_scheduler.store.schema import STORE_FILE
@@ -106,7 +107,7 @@ class Host:
         difference = await sync_origin(kernel, "file", self._checked.events)
         changes = ", ".join(f"{len(ids)} {what}" for what, ids in vars(difference).items() if ids)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(kernel.run)
+            nursery.start_soon(run_kernel, kernel)
             await kernel.ready.wait()
             self.notifier.emit(
                 "host_started", {"message": f"schedule runs; events: {changes or 'none'}"}

@@ -22,23 +22,18 @@ from alicia_scheduler.kernel import ledger
 from alicia_scheduler.kernel.agenda import Agenda
 from alicia_scheduler.kernel.attempt import Outcome, retry_delay
 from alicia_scheduler.kernel.catalog import Catalog, Entry
-from alicia_scheduler.kernel.clock import Clock, StepWatch
+from alicia_scheduler.kernel.clock import Clock
 from alicia_scheduler.kernel.decision import Decision
 from alicia_scheduler.kernel.gate import ClockGate
 from alicia_scheduler.kernel.notifications import Notifier
 from alicia_scheduler.kernel.planner import Plan, plan_slot, plan_trigger
 from alicia_scheduler.kernel.prepared import Types
-from alicia_scheduler.kernel.recovery import recover
-from alicia_scheduler.kernel.replan import replan, step_since_last_run
 from alicia_scheduler.kernel.runner import Run, Runner
 from alicia_scheduler.kernel.slots import advance
 
 __all__ = ["Kernel", "KernelSettings"]
 
 logger = logging.getLogger(__name__)
-
-STORE_PAUSE = 5.0
-"""Seconds to wait before a store that could not be read is asked again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,61 +89,16 @@ class Kernel:
         self.gate = ClockGate(clock, notifier)
         self.ready = trio.Event()
         self.stopped = trio.Event()
-        self._steps = StepWatch(clock)
-        self._stopping = False
-
-    async def run(self) -> None:
-        """Recover, then dispatch until :meth:`stop`, then drain. Returns when nothing runs."""
-        async with trio.open_nursery() as nursery:
-            self.runner.open(nursery)
-            step = await step_since_last_run(self)
-            if step:
-                await replan(self, step)
-            await recover(self)
-            nursery.start_soon(self.gate.watch, self.settings.wait_for_clock, self.agenda)
-            self.ready.set()
-            await self._dispatch()
-            self.gate.close()
-            await self.runner.drain(self.settings.drain_timeout)
-        self.stopped.set()
+        self.stopping = False
 
     def stop(self) -> None:
-        """Start nothing new and let :meth:`run` come to its end."""
-        self._stopping = True
+        """Start nothing new and let the loop come to its end."""
+        self.stopping = True
         self.agenda.changed.set()
 
     # -- the walk ------------------------------------------------------------------------
 
-    async def _dispatch(self) -> None:
-        while not self._stopping:
-            self.agenda.changed = trio.Event()
-            try:
-                await self._dispatch_once()
-            except StoreError as error:
-                self._store_failed("read from", error)
-                self.agenda.changed = trio.Event()
-                with trio.move_on_after(STORE_PAUSE):
-                    await self.agenda.changed.wait()
-
-    async def _dispatch_once(self) -> None:
-        """Handle what is due; with nothing due, wait for the next entry or a change."""
-        step = self._steps.look()
-        if step:
-            await replan(self, step)
-        if self.agenda.exhausted:
-            await self._refill()
-        due = self.agenda.pop_due(self.clock.now(), self.settings.batch)
-        if due:
-            await self._handle(due)
-        elif not self.agenda.exhausted and not self._stopping:
-            await self.clock.wait_until(self.agenda.next_at(), self.agenda.changed)
-
-    async def _refill(self) -> None:
-        after = self.agenda.begin_refill()
-        page = await self.store.next_due(after=after, limit=self.agenda.window)
-        self.agenda.end_refill(page)
-
-    async def _handle(self, due: Sequence[Due]) -> None:
+    async def handle(self, due: Sequence[Due]) -> None:
         """Plan everything that is due, commit it as one transaction, then start it."""
         self.catalog.trim(self.runner.busy)
         try:
@@ -288,7 +238,7 @@ class Kernel:
                 if len(decision.changes()) == len(changes):
                     return
             except StoreError as error:
-                self._store_failed("write to", error)
+                self.store_failed("write to", error)
                 return
             else:
                 return
@@ -307,9 +257,10 @@ class Kernel:
         try:
             await self.store.commit(changes)
         except StoreError as error:
-            self._store_failed("write to", error)
+            self.store_failed("write to", error)
 
-    def _store_failed(self, doing: str, error: StoreError) -> None:
+    def store_failed(self, doing: str, error: StoreError) -> None:
+        """Tell that the store could not be written or read. The schedule goes on."""
         logger.error("could not %s the store: %s", doing, error)
         self.notifier.error(f"could not {doing} the store: {error}", kind="store")
 

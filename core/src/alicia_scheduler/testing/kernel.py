@@ -14,6 +14,7 @@ from alicia_scheduler.api.contracts import Schedule
 from alicia_scheduler.api.model import EventExecution, Notification, ScheduledEvent, from_epoch
 from alicia_scheduler.api.store import Store
 from alicia_scheduler.kernel.kernel import Kernel, KernelSettings
+from alicia_scheduler.kernel.loop import run_kernel
 from alicia_scheduler.kernel.notifications import Notifier
 from alicia_scheduler.kernel.prepared import Prepared, Unresolved
 from alicia_scheduler.store.sqlite import SqliteStore
@@ -173,7 +174,7 @@ async def running_kernel(
         await before(under_test)
     with clock.powered():
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(kernel.run)
+            nursery.start_soon(run_kernel, kernel)
             await kernel.ready.wait()
             yield under_test
             kernel.stop()

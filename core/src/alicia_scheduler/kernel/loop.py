@@ -1,0 +1,62 @@
+"""The kernel's life: recover, keep time, drain. The one loop there is, with the one timer."""
+
+from __future__ import annotations
+
+import trio
+
+from alicia_scheduler.api.errors import StoreError
+from alicia_scheduler.kernel.clock import StepWatch
+from alicia_scheduler.kernel.kernel import Kernel
+from alicia_scheduler.kernel.recovery import recover
+from alicia_scheduler.kernel.replan import replan, step_since_last_run
+
+__all__ = ["run_kernel"]
+
+STORE_PAUSE = 5.0
+"""Seconds to wait before a store that could not be read is asked again."""
+
+
+async def run_kernel(kernel: Kernel) -> None:
+    """Settle what the last run left, then dispatch until ``kernel.stop()``, then drain. Returns
+    when nothing runs any more.
+
+    ``kernel.ready`` is set when the schedule runs, ``kernel.stopped`` at the end.
+    """
+    steps = StepWatch(kernel.clock)
+    async with trio.open_nursery() as nursery:
+        kernel.runner.open(nursery)
+        step = await step_since_last_run(kernel)
+        if step:
+            await replan(kernel, step)
+        await recover(kernel)
+        nursery.start_soon(kernel.gate.watch, kernel.settings.wait_for_clock, kernel.agenda)
+        kernel.ready.set()
+        while not kernel.stopping:
+            try:
+                await _dispatch_once(kernel, steps)
+            except StoreError as error:
+                kernel.store_failed("read from", error)
+                kernel.agenda.changed = trio.Event()
+                with trio.move_on_after(STORE_PAUSE):
+                    await kernel.agenda.changed.wait()
+        kernel.gate.close()
+        await kernel.runner.drain(kernel.settings.drain_timeout)
+    kernel.stopped.set()
+
+
+async def _dispatch_once(kernel: Kernel, steps: StepWatch) -> None:
+    """Handle what is due; with nothing due, wait for the next entry, a change, or a set clock."""
+    agenda, clock = kernel.agenda, kernel.clock
+    agenda.changed = trio.Event()
+    step = steps.look()
+    if step:
+        await replan(kernel, step)
+    if agenda.exhausted:
+        after = agenda.begin_refill()
+        page = await kernel.store.next_due(after=after, limit=agenda.window)
+        agenda.end_refill(page)
+    due = agenda.pop_due(clock.now(), kernel.settings.batch)
+    if due:
+        await kernel.handle(due)
+    elif not agenda.exhausted and not kernel.stopping:
+        await clock.wait_until(agenda.next_at(), agenda.changed)
