@@ -6,7 +6,7 @@ PROJECTS := core $(wildcard plugins/*)
 PYPROJECTS := $(wildcard core/pyproject.toml plugins/*/pyproject.toml)
 PACKAGES := alicia_scheduler $(notdir $(wildcard plugins/*/src/*))
 
-.PHONY: help setup demo test lint format clean
+.PHONY: help setup demo test test-slow lint format clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/ —/'
@@ -28,7 +28,11 @@ demo: $(VENV)/.runs ## run the scheduler on a few short events, until Ctrl-C
 
 test: $(VENV)/.tests ## run all tests, also those against a real Mosquitto
 	@sh tools/test-programs.sh
-	@ALICIA_REQUIRE_MOSQUITTO=1 $(BIN)/python -m pytest -q -p no:cacheprovider $(ARGS)
+	@ALICIA_REQUIRE_MOSQUITTO=1 $(BIN)/python -m pytest -q -p no:cacheprovider -m "not slow" $(ARGS)
+
+test-slow: $(VENV)/.tests ## the slow tier: larger random runs, every zone there is
+	@sh tools/test-programs.sh
+	@ALICIA_REQUIRE_MOSQUITTO=1 $(BIN)/python -m pytest -q -p no:cacheprovider -m slow $(ARGS)
 
 lint: $(VENV)/.tests ## ruff and mypy --strict on everything
 	@$(BIN)/ruff check .

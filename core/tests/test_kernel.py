@@ -324,6 +324,40 @@ async def test_a_chain_of_retries_yields_to_the_next_slot(autojump_clock):
     assert second.status is Status.COMPLETED
 
 
+async def deaf(config, execution):
+    with trio.CancelScope(shield=True):
+        await trio.sleep(500)
+
+
+async def test_an_action_that_ignores_its_timeout_is_given_up_and_its_event_goes_on(autojump_clock):
+    event = at_instants(10, 50, action={"type": "deaf"}, timeout=4, max_retries=0)
+    async with running_kernel(actions={"deaf": deaf}) as under_test:
+        await save_event(under_test.kernel, event)
+        await trio.sleep(48)
+        (first,) = await under_test.history()
+        await trio.sleep(1000)
+        history = await under_test.history()
+    assert (first.status, first.reason, first.end_time) == (Status.FAILED, "timeout", at(16))
+    assert "ignored its cancellation" in first.error_message
+    assert [run.reason for run in history] == ["timeout", "timeout"]
+    assert under_test.kernel.runner.stuck == 2
+
+
+async def test_an_action_that_ignores_its_cancellation_frees_its_place(autojump_clock):
+    settings = KernelSettings(max_concurrent=1)
+    event = at_instants(10, action={"type": "deaf"})
+    async with running_kernel(actions={"deaf": deaf}, settings=settings) as under_test:
+        await save_event(under_test.kernel, event)
+        await save_event(under_test.kernel, at_instants(20, event_id="other"))
+        await trio.sleep(15)
+        (execution,) = await under_test.history()
+        await under_test.kernel.cancel(execution.execution_id, "cancelled")
+        await trio.sleep(10)
+        assert await statuses(under_test) == [Status.CANCELLED]
+        assert await statuses(under_test, "other") == [Status.COMPLETED]
+        await trio.sleep(1000)
+
+
 # -- overlap ---------------------------------------------------------------------------------
 
 

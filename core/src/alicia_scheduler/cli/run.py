@@ -21,8 +21,12 @@ from alicia_scheduler.control.messages import SOCKET_FILE
 from alicia_scheduler.control.server import serve_unix
 from alicia_scheduler.foresight.lint import Finding
 from alicia_scheduler.host.host import Host
+from alicia_scheduler.host.lastresort import LastResort
 
 __all__ = ["run"]
+
+CLOSING = 15.0
+"""Seconds beyond drain_timeout after which a stop counts as hung."""
 
 logger = logging.getLogger(__name__)
 
@@ -61,9 +65,9 @@ def run(config: str) -> None:
     host.notifier.listen(lambda notification: _count(tally, notification))
     try:
         look_ahead = partial(findings_of, configuration, registry, checked)
-        trio.run(
-            _until_signal, host, configuration.state_dir, look_ahead, strict_exception_groups=True
-        )
+        # Closing sinks, actions and services has bounds of its own beyond the drain.
+        resort = LastResort(configuration.settings.drain_timeout + CLOSING, host.still_open)
+        trio.run(_until_signal, host, configuration.state_dir, look_ahead, resort)
     except* StoreError as group:
         fail("; ".join(str(error) for error in _leaves(group)))
     ended = ", ".join(f"{count} {word}" for word, count in tally.items())
@@ -71,13 +75,14 @@ def run(config: str) -> None:
 
 
 async def _until_signal(
-    host: Host, state_dir: Path, look_ahead: Callable[[], list[Finding]]
+    host: Host, state_dir: Path, look_ahead: Callable[[], list[Finding]], resort: LastResort
 ) -> None:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_obey_signals, host, nursery.cancel_scope)
+        nursery.start_soon(_obey_signals, host, nursery.cancel_scope, resort)
         nursery.start_soon(_answer_commands, host, state_dir)
         nursery.start_soon(_warn_ahead, host, look_ahead)
         await host.run()
+        resort.cancel()
         nursery.cancel_scope.cancel()
 
 
@@ -98,12 +103,14 @@ async def _answer_commands(host: Host, state_dir: Path) -> None:
         logger.warning("no control socket: %s", error)
 
 
-async def _obey_signals(host: Host, scope: trio.CancelScope) -> None:
+async def _obey_signals(host: Host, scope: trio.CancelScope, resort: LastResort) -> None:
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
         host_told = False
         async for _ in received:
             if host_told:
                 scope.cancel()
+            else:
+                resort.start()
             host.stop()
             host_told = True
 

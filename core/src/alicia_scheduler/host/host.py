@@ -78,6 +78,10 @@ class Host:
         if self.kernel is not None:
             self.kernel.stop()
 
+    def still_open(self) -> list[str]:
+        """What keeps a stop from coming to its end, for people."""
+        return self.kernel.runner.still_open() if self.kernel is not None else []
+
     async def _run_with(self, store_file: Path | None) -> None:
         settings, checked = self._settings, self._checked
         surroundings = Surroundings(settings.instance, self.clock, self.notifier)

@@ -16,8 +16,9 @@ from typing import Protocol
 
 import trio
 
-from alicia_scheduler.api.model import EventExecution, Mode, ScheduledEvent, Trigger
+from alicia_scheduler.api.model import EventExecution, Mode, ScheduledEvent, Status, Trigger
 from alicia_scheduler.kernel.attempt import Outcome, attempt
+from alicia_scheduler.kernel.overdue import GRACE, Overdue
 from alicia_scheduler.kernel.planner import Occupancy
 from alicia_scheduler.kernel.prepared import Prepared, Types
 
@@ -41,6 +42,7 @@ class Run:
 
     Attributes:
         cancel_reason: why it was told to stop, once it was.
+        given_up: it ignored its cancellation, and nobody waits for it any more.
     """
 
     event: ScheduledEvent
@@ -48,6 +50,7 @@ class Run:
     execution: EventExecution
     stage: Stage = Stage.LANE
     cancel_reason: str | None = None
+    given_up: bool = False
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
 
     @property
@@ -68,7 +71,7 @@ class Accounts(Protocol):
 
 
 class Runner:
-    """Runs executions.
+    """Runs executions. ``stuck`` counts the attempts that ignored their cancellation.
 
     Args:
         types: runs the actions.
@@ -89,14 +92,19 @@ class Runner:
         self._late: deque[Run] = deque()
         self._late_came = trio.Event()
         self._late_scope = trio.CancelScope()
+        self._overdue_scope = trio.CancelScope()
+        self.stuck = 0
+        self._given_up: set[Run] = set()
         self._closing = False
         self._idle = trio.Event()
         self._nursery: trio.Nursery | None = None
+        self._overdue = Overdue(self._is_running, self._give_up)
 
     def open(self, nursery: trio.Nursery) -> None:
         """Run everything from now on as tasks of ``nursery``."""
         self._nursery = nursery
         nursery.start_soon(self._let_late_in, name="catching up")
+        nursery.start_soon(self._watch_overdue, name="watching over deadlines")
 
     # -- what is under way ---------------------------------------------------------------
 
@@ -118,6 +126,14 @@ class Runner:
     def active(self) -> Iterator[Run]:
         """The runs that hold a place."""
         return (run for run in self._runs.values() if run.active)
+
+    def still_open(self) -> list[str]:
+        """Names of the attempts whose tasks have not ended, for people."""
+        return [
+            f"execution {run.execution.execution_id} of {run.event.event_id!r} "
+            f"(action type {run.prepared.action_type})"
+            for run in (*self.active(), *self._given_up)
+        ]
 
     # -- retries -------------------------------------------------------------------------
 
@@ -173,6 +189,7 @@ class Runner:
         run.cancel_reason = run.cancel_reason or reason
         if run.active:
             run.scope.cancel()
+            self._overdue.expect(run, within=0.0)
             return None
         self._leave(run)
         return run
@@ -187,6 +204,7 @@ class Runner:
         for run in list(self.active()):
             self.cancel(run.execution.execution_id, "shutdown")
         await self._until_idle()
+        self._overdue_scope.cancel()
 
     async def _until_idle(self) -> None:
         while any(True for _ in self.active()):
@@ -225,11 +243,39 @@ class Runner:
         try:
             if not committed:
                 await self._accounts.started(run)
+            self._overdue.expect(run, within=run.event.timeout)
             outcome = await attempt(self._types, run.event, run.prepared, run.execution, run.scope)
+            if run.given_up:
+                self._given_up.discard(run)
+                logger.warning("execution %s has ended after all", run.execution.execution_id)
+                return
             await self._accounts.ended(run, outcome)
         except Exception:
             # A fault of ours must not end the host: this run is lost to the next recovery.
             logger.exception("execution %s could not be accounted", run.execution.execution_id)
+        self._leave(run)
+
+    def _is_running(self, run: Run) -> bool:
+        return self._runs.get(run.execution.execution_id) is run
+
+    async def _watch_overdue(self) -> None:
+        with self._overdue_scope:
+            await self._overdue.watch()
+
+    async def _give_up(self, run: Run) -> None:
+        """An attempt ignores its cancellation: write it down as ended, and let the next ones in.
+        Its task goes on for as long as it likes; what it then answers is not looked at."""
+        run.given_up = True
+        self._given_up.add(run)
+        self.stuck += 1
+        logger.error(
+            "execution %s ignores its cancellation (action type %s)",
+            run.execution.execution_id,
+            run.prepared.action_type,
+        )
+        reason = "timeout" if run.cancel_reason is None else "cancelled"
+        error = f"the action ignored its cancellation for {GRACE:g} s and is no longer waited for"
+        await self._accounts.ended(run, Outcome(Status.FAILED, error=error, reason=reason))
         self._leave(run)
 
     def _leave(self, run: Run) -> None:

@@ -1,0 +1,52 @@
+"""When stopping takes too long: the process ends all the same, and says what was still open.
+
+A plugin that shields itself from cancellation, or blocks the loop, can hold up an orderly stop for
+ever. Everything that counts is in the store by then, so a plain thread may end the process.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+
+__all__ = ["LastResort"]
+
+EXIT_CODE = 1
+
+
+class LastResort:
+    """A thread that ends the process unless :meth:`cancel` comes first.
+
+    Args:
+        after: seconds to wait.
+        still_open: names what has not ended, for the last words. Called from the thread.
+    """
+
+    def __init__(self, after: float, still_open: Callable[[], Sequence[str]]) -> None:
+        self._after = after
+        self._still_open = still_open
+        self._timer = threading.Timer(after, self._end)
+        self._timer.daemon = True
+
+    def start(self) -> None:
+        """Begin to wait."""
+        self._timer.start()
+
+    def cancel(self) -> None:
+        """The stop came to its end."""
+        self._timer.cancel()
+
+    def _end(self) -> None:
+        try:
+            names = ", ".join(self._still_open()) or "nothing that is known"
+        except Exception as error:  # noqa: BLE001 - nothing may keep the process from ending
+            names = f"unknown ({error})"
+        print(  # noqa: T201 - logging may be what hangs
+            f"alicia: stopping took more than {self._after:g} s; ending the process. "
+            f"Still open: {names}",
+            file=sys.stderr,
+            flush=True,
+        )
+        os._exit(EXIT_CODE)
