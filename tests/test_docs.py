@@ -8,10 +8,16 @@ import pytest
 DOCS = Path(__file__).parent.parent / "docs"
 
 
+BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
+
+
 def python_blocks():
-    for page in sorted(DOCS.rglob("*.md")):
-        for number, block in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.S)):
-            yield pytest.param(block, id=f"{page.relative_to(DOCS)}:{number}")
+    """Every Python block of every page, named by its page."""
+    return [
+        pytest.param(block, id=f"{page.relative_to(DOCS)}:{number}")
+        for page in sorted(DOCS.rglob("*.md"))
+        for number, block in enumerate(BLOCK.findall(page.read_text()))
+    ]
 
 
 @pytest.mark.parametrize("block", python_blocks())

@@ -1,0 +1,112 @@
+"""What a definition that is right may still surprise with: clock changes, and never running."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from alicia_scheduler.api.errors import AliciaError
+from alicia_scheduler.api.model import ScheduledEvent, to_epoch
+from alicia_scheduler.api.walltime import ClockChange, clock_changes
+from alicia_scheduler.config.settings import Settings
+from alicia_scheduler.foresight.clockmarks import consequence
+from alicia_scheduler.foresight.subject import Subject, subject_of
+from alicia_scheduler.host.registry import Registry
+from alicia_scheduler.kernel.slots import first_slot
+
+__all__ = ["AHEAD", "Finding", "lint"]
+
+AHEAD = timedelta(days=731)
+"""How far ahead clock changes are looked at: 24 months."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to say about an event.
+
+    Attributes:
+        kind: ``clock_change``, ``never_fires`` or ``failed``.
+        message: a sentence.
+        at: the instant of the clock change, if it is about one.
+    """
+
+    event_id: str
+    kind: str
+    message: str
+    at: datetime | None = None
+
+    def to_wire(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "event_id": self.event_id,
+            "kind": self.kind,
+            "message": self.message,
+            "at": to_epoch(self.at) if self.at else None,
+        }
+
+    def __str__(self) -> str:
+        return f"events.{self.event_id}: {self.message}"
+
+
+def lint(
+    events: Sequence[ScheduledEvent],
+    registry: Registry,
+    settings: Settings,
+    calendars: Mapping[str, frozenset[date]],
+    *,
+    now: datetime,
+) -> list[Finding]:
+    """Look at every enabled event.
+
+    An event costs a bounded number of questions to its schedule, a dozen or so for each change of
+    its zone's clocks. What cannot be built is left to the check of the configuration.
+    """
+    findings = []
+    for event in events:
+        if not event.enabled:
+            continue
+        try:
+            subject = subject_of(event, registry, settings, calendars, now=now)
+        except AliciaError:
+            continue
+        try:
+            findings += _never_fires(subject, now) or _clock_changes(subject, now)
+        except Exception as error:  # noqa: BLE001 - a schedule type may raise anything
+            message = f"its schedule failed: {type(error).__name__}: {error}"
+            findings.append(Finding(event.event_id, "failed", message))
+    return findings
+
+
+def _never_fires(subject: Subject, now: datetime) -> list[Finding]:
+    event = subject.event
+    if first_slot(subject.schedule, event, now) is not None:
+        return []
+    following = subject.bare.next_after(now)
+    if following is None:
+        why = f"{subject.bare.describe()} has no slot from now on"
+    elif first_slot(subject.bare, event, now) is None:
+        why = "no slot lies between starts_at and ends_at from now on"
+    else:
+        why = "every slot falls on an excluded day"
+    return [Finding(event.event_id, "never_fires", f"never runs: {why}")]
+
+
+def _clock_changes(subject: Subject, now: datetime) -> list[Finding]:
+    event = subject.event
+    found = []
+    for change in clock_changes(now, now + AHEAD, subject.zone):
+        if not _within_bounds(event, change):
+            continue
+        said = consequence(subject, change)
+        if said is not None:
+            message = f"clock change in {subject.zone.key}: {said}"
+            found.append(Finding(event.event_id, "clock_change", message, change.at))
+    return found
+
+
+def _within_bounds(event: ScheduledEvent, change: ClockChange) -> bool:
+    if event.starts_at is not None and change.at < event.starts_at:
+        return False
+    return event.ends_at is None or change.at <= event.ends_at
