@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from alicia_scheduler.api import EventExecution, EventState, Status, Step, StoreError, Trigger
 from alicia_scheduler.api.store import (
     Due,
+    ExecutionPlace,
     RemoveEvent,
     SaveEvent,
     SaveExecution,
@@ -391,3 +392,33 @@ async def test_a_fact_that_json_cannot_hold_is_refused_with_its_whole_commit(sto
     with pytest.raises(StoreError, match="the fact limits cannot be stored as JSON"):
         await store.commit([SaveFact("sequence", 1), SaveFact("limits", object())])
     assert await store.facts() == {}
+
+
+# -- pages of executions ---------------------------------------------------------------------
+
+
+async def test_a_page_of_executions_begins_behind_the_last_one_of_the_page_before(store):
+    runs = [run(f"r{number}", at(number // 3), trigger=Trigger.MANUAL) for number in range(10)]
+    await store.commit([SaveExecution(execution) for execution in runs])
+    pages, after = [], None
+    while page := await store.list_executions(after=after, limit=4):
+        pages.append(ids(page))
+        after = ExecutionPlace(page[-1].scheduled_time, page[-1].execution_id)
+    assert pages == [["r9", "r8", "r7", "r6"], ["r5", "r4", "r3", "r2"], ["r1", "r0"]]
+
+
+async def test_a_place_whose_execution_is_gone_begins_its_slot_again(store):
+    runs = [run(f"r{number}", at(number // 2), trigger=Trigger.MANUAL) for number in range(6)]
+    await store.commit([SaveExecution(execution) for execution in runs])
+    page = await store.list_executions(after=ExecutionPlace(at(1), "gone"))
+    assert ids(page) == ["r3", "r2", "r1", "r0"]
+
+
+async def test_the_failures_of_one_event_are_listed_newest_first(store):
+    runs = [
+        run(f"r{number}", at(number), status=status)
+        for number, status in enumerate([Status.FAILED, Status.COMPLETED, Status.FAILED])
+    ]
+    await store.commit([SaveExecution(execution) for execution in runs])
+    failed = await store.list_executions(event_id="event", statuses=[Status.FAILED])
+    assert ids(failed) == ["r2", "r0"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import shutil
 import tempfile
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +26,7 @@ from alicia_scheduler.api import (
 )
 from alicia_scheduler.api.store import (
     Due,
+    ExecutionPlace,
     RemoveEvent,
     SaveEvent,
     SaveExecution,
@@ -33,6 +35,7 @@ from alicia_scheduler.api.store import (
     SlotTaken,
 )
 from alicia_scheduler.store import connections
+from alicia_scheduler.store.history import HistoryRules, HistoryWalk
 from alicia_scheduler.store.queries import Queries
 from alicia_scheduler.store.rows import operations
 from alicia_scheduler.store.schema import prepare
@@ -120,6 +123,7 @@ class Model:
     events: dict[str, EventRecord] = field(default_factory=dict)
     executions: dict[str, EventExecution] = field(default_factory=dict)
     taken: set[tuple[str, datetime]] = field(default_factory=set)
+    claiming: set[str] = field(default_factory=set)
     facts: dict[str, object] = field(default_factory=dict)
 
     def apply(self, change):
@@ -132,6 +136,9 @@ class Model:
         elif isinstance(change, RemoveEvent):
             self.events.pop(change.event_id, None)
             self.taken = {slot for slot in self.taken if slot[0] != change.event_id}
+            self.claiming = {
+                run for run in self.claiming if self.executions[run].event_id != change.event_id
+            }
         elif isinstance(change, SaveFact):
             self.facts[change.name] = change.value
         else:
@@ -143,6 +150,7 @@ class Model:
             if slot in self.taken:
                 raise SlotTaken(execution.execution_id, *slot)
             self.taken.add(slot)
+            self.claiming.add(execution.execution_id)
         self.executions[execution.execution_id] = execution
 
     def next_due(self):
@@ -165,6 +173,26 @@ class Model:
             if event_id in (None, run.event_id) and (statuses is None or run.status in statuses)
         ]
         return sorted(found, key=lambda run: run.scheduled_time)[::-1]
+
+    def trimmed(self, age, per_event, keep):
+        """The ids of what stays when the history is trimmed."""
+        stays = set()
+        for event_id in {run.event_id for run in self.executions.values()}:
+            seen = Counter()
+            for number, run in enumerate(self.newest_first(event_id=event_id)):
+                young = age is None or run.scheduled_time >= age
+                few = per_event is None or number < per_event
+                if not run.status.final or (young and few) or seen[run.status] < keep:
+                    stays.add(run.execution_id)
+                seen[run.status] += 1
+        return stays
+
+    def forget(self, execution_ids):
+        for execution_id in execution_ids:
+            run = self.executions.pop(execution_id)
+            if execution_id in self.claiming:
+                self.claiming.remove(execution_id)
+                self.taken.discard((run.event_id, run.scheduled_time))
 
     def unfinished(self):
         found = [run for run in self.executions.values() if not run.status.final]
@@ -263,6 +291,32 @@ class InMemory(RuleBasedStateMachine):
     def list_executions(self, event_id, statuses, limit):
         listed = self.queries.list_executions(event_id=event_id, statuses=statuses, limit=limit)
         assert listed == self.model.newest_first(event_id=event_id, statuses=statuses)[:limit]
+
+    @rule(event_id=st.none() | event_ids, statuses=st.none() | st.sets(st.sampled_from(Status)))
+    def page_through_the_executions(self, event_id, statuses):
+        pages, after = [], None
+        while page := self.queries.list_executions(
+            event_id=event_id, statuses=statuses, after=after, limit=2
+        ):
+            pages.extend(page)
+            after = ExecutionPlace(page[-1].scheduled_time, page[-1].execution_id)
+        assert pages == self.model.newest_first(event_id=event_id, statuses=statuses)
+
+    @rule(
+        age=st.none() | instants,
+        per_event=st.none() | st.integers(0, 4),
+        keep=st.integers(0, 2),
+        limit=st.integers(1, 3),
+    )
+    def trim(self, age, per_event, keep, limit):
+        kept = self.model.trimmed(age, per_event, keep)
+        rules = HistoryRules(None if age is None else to_epoch(age), per_event, keep, None)
+        walk = HistoryWalk(rules)
+        while (found := self.queries.expendable(walk, limit)) is not None:
+            assert len(found) <= limit
+            assert self.writer.delete_executions(found) == len(found)
+        self.model.forget(self.model.executions.keys() - kept)
+        assert {run.execution_id for run in self.queries.list_executions()} == kept
 
     @invariant()
     def every_execution_is_as_it_was_saved(self):

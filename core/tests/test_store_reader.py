@@ -104,7 +104,7 @@ async def test_a_newer_store_is_told(tmp_path):
     await fill(tmp_path)
     with closing(sqlite3.connect(tmp_path / STORE_FILE)) as connection:
         connection.execute("PRAGMA user_version = 99")
-    with pytest.raises(StoreError, match=r"newer Alicia Scheduler \(schema 99, this one knows 2\)"):
+    with pytest.raises(StoreError, match=r"newer Alicia Scheduler \(schema 99, this one"):
         seen(tmp_path)
 
 

@@ -96,4 +96,15 @@ class ServiceUnavailable(Retryable):
 
 
 class StoreError(AliciaError):
-    """The store cannot do what was asked; the message says why and what to do."""
+    """The store cannot do what was asked; the message says why and what to do.
+
+    Attributes:
+        transient: nothing is wrong with the store itself (a full disk, a mount that may not be
+            written, a lock); the same call can work later.
+        damaged: what is stored is damaged; :meth:`Store.recover` begins a new store.
+    """
+
+    def __init__(self, message: str, *, transient: bool = False, damaged: bool = False) -> None:
+        super().__init__(message)
+        self.transient = transient
+        self.damaged = damaged

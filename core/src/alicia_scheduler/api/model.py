@@ -25,6 +25,7 @@ __all__ = [
     "OnInterrupted",
     "ScheduledEvent",
     "Status",
+    "Step",
     "Trigger",
     "from_epoch",
     "to_epoch",
@@ -157,7 +158,9 @@ class EventState(msgspec.Struct, frozen=True, kw_only=True):
     execution, which is what ``max_runs`` bounds.
 
     Slots up to ``paused_until`` and the exact slots in ``skip_slots`` do not run; each is recorded
-    as skipped.
+    as skipped. ``paused_reason`` says why the event is paused, in a stable word or a sentence.
+    ``failures_in_row`` counts the executions that failed, with all their attempts, since the last
+    one that did not; ``pause_on_failure`` looks at it.
     """
 
     next_run: datetime | None = None
@@ -165,12 +168,14 @@ class EventState(msgspec.Struct, frozen=True, kw_only=True):
     anchor: datetime | None = None
     slot_count: int = 0
     paused_until: datetime | None = None
+    paused_reason: str | None = None
     skip_slots: tuple[datetime, ...] = ()
     last_run: datetime | None = None
     last_status: Status = Status.PENDING
     run_count: int = 0
     success_count: int = 0
     failure_count: int = 0
+    failures_in_row: int = 0
 
 
 class EventRecord(msgspec.Struct, frozen=True):
@@ -180,6 +185,18 @@ class EventRecord(msgspec.Struct, frozen=True):
     state: EventState
 
 
+class Step(msgspec.Struct, frozen=True, array_like=True):
+    """One thing that happened to an execution, in the order in which it happened.
+
+    Attributes:
+        name: ``due``, ``queued``, ``started``, ``attempt 2`` and so on, ``ended``.
+        offset: seconds since the slot was due; negative when it happened before.
+    """
+
+    name: str
+    offset: float
+
+
 class EventExecution(msgspec.Struct, frozen=True, kw_only=True):
     """The run for one slot, or for one manual trigger; it has one or more attempts.
 
@@ -187,7 +204,9 @@ class EventExecution(msgspec.Struct, frozen=True, kw_only=True):
     the first attempt has 0. While a retry waits, ``status`` is pending and ``next_attempt_at``
     says until when. ``reason`` says more about a status in a stable word (``timeout``,
     ``overlap``, ``grace``, ``coalesced``, ``crash``, ``shutdown``, …). ``due_time`` is the slot
-    plus the jitter drawn for it.
+    plus the jitter drawn for it. ``error_class`` names the kind of an error for counting and for
+    policies, beside the words for people in ``error_message``. ``steps`` is what happened to the
+    execution so far, oldest first.
     """
 
     execution_id: str
@@ -201,9 +220,11 @@ class EventExecution(msgspec.Struct, frozen=True, kw_only=True):
     end_time: datetime | None = None
     result: dict[str, Any] | None = None
     error_message: str | None = None
+    error_class: str | None = None
     retry_count: int = 0
     reason: str | None = None
     next_attempt_at: datetime | None = None
+    steps: tuple[Step, ...] = ()
 
     @property
     def attempt(self) -> int:

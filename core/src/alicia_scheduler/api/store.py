@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -27,9 +27,11 @@ __all__ = [
     "Change",
     "Damaged",
     "Due",
+    "ExecutionPlace",
     "RemoveEvent",
     "SaveEvent",
     "SaveExecution",
+    "SaveFact",
     "SaveState",
     "SlotTaken",
     "Store",
@@ -68,7 +70,19 @@ class SaveExecution(msgspec.Struct, frozen=True):
     execution: EventExecution
 
 
-Change = SaveEvent | SaveState | RemoveEvent | SaveExecution
+class SaveFact(msgspec.Struct, frozen=True):
+    """Remember one of the few things a host knows about itself, or replace it.
+
+    Attributes:
+        name: what it is about, e.g. ``sequence``.
+        value: anything that JSON can hold.
+    """
+
+    name: str
+    value: Any
+
+
+Change = SaveEvent | SaveState | RemoveEvent | SaveExecution | SaveFact
 
 
 class Due(msgspec.Struct, frozen=True):
@@ -83,12 +97,19 @@ class Due(msgspec.Struct, frozen=True):
     execution_id: str | None = None
 
 
+class ExecutionPlace(msgspec.Struct, frozen=True):
+    """A place in a listing of executions: that of the last one of a page."""
+
+    scheduled_time: datetime
+    execution_id: str
+
+
 class Damaged(msgspec.Struct, frozen=True):
     """A stored row that cannot be read. It stays in the store and is left out of every answer.
 
     Attributes:
-        kind: ``event``, ``execution`` or ``due``.
-        identifier: the id of the event or execution, as far as it can be read.
+        kind: ``event``, ``execution``, ``due`` or ``fact``.
+        identifier: the id of the event or execution, or the name, as far as it can be read.
         problem: what is wrong with it.
     """
 
@@ -126,7 +147,19 @@ class StoreContext(Protocol):
 
 
 class Store(Protocol):
-    """Keeps events and executions. See the module's text for the rules."""
+    """Keeps events and executions. See the module's text for the rules.
+
+    Attributes:
+        incidents: what happened to the store itself since it was opened, in plain sentences: it
+            was damaged and moved aside, it was gone, it cannot be written.
+    """
+
+    incidents: list[str]
+
+    @property
+    def durable(self) -> bool:
+        """False when what is committed ends with the process."""
+        ...
 
     async def commit(self, changes: Sequence[Change]) -> None:
         """Apply ``changes`` in order, all or none, and return when they are durable.
@@ -138,7 +171,8 @@ class Store(Protocol):
 
         Raises:
             SlotTaken: a slot would have run twice; nothing of ``changes`` was applied.
-            StoreError: any other reason; nothing of ``changes`` was applied.
+            StoreError: any other reason; nothing of ``changes`` was applied. When it is
+                ``transient``, the store stays usable and a later commit can work.
         """
         ...
 
@@ -166,13 +200,61 @@ class Store(Protocol):
         *,
         event_id: str | None = None,
         statuses: Iterable[Status] | None = None,
+        after: ExecutionPlace | None = None,
         limit: int = 100,
     ) -> list[EventExecution]:
-        """The newest executions first (by slot, then by insertion)."""
+        """The newest executions first (by slot, then by insertion); with ``after``, those that
+        follow it in this order."""
         ...
 
     async def unfinished(self) -> list[EventExecution]:
         """Every execution that is pending or running, oldest slot first."""
+        ...
+
+    async def facts(self) -> dict[str, Any]:
+        """Everything that :class:`SaveFact` remembered, by name."""
+        ...
+
+    async def trim(
+        self,
+        *,
+        older_than: datetime | None = None,
+        per_event: int | None = None,
+        keep_per_status: int = 1,
+        size_limit: int | None = None,
+        limit: int = 500,
+    ) -> int:
+        """Delete a bite of the history. Call it again, with pauses, until it returns 0.
+
+        A call goes on where the last one stopped, unless the rules are others (``older_than`` may
+        move on with time). Nobody waits for it, and freed space is given back at the end.
+
+        Args:
+            older_than: executions whose slot is before this instant may go.
+            per_event: so many executions of each event stay, the newest; older ones may go.
+            keep_per_status: of each final status of each event, the newest so many stay in any
+                case, so that rare errors outlive frequent successes. With 0, a slot that is
+                trimmed no longer counts as run.
+            size_limit: the size of the store in bytes beyond which the oldest executions go.
+            limit: how many executions this call deletes at most.
+
+        Returns:
+            How many it deleted; 0 at the end of a walk over the whole history, which begins anew
+            with the next call. Unfinished executions always stay.
+
+        Raises:
+            StoreError: nothing was deleted.
+        """
+        ...
+
+    async def recover(self) -> str:
+        """Put what is stored aside, begin an empty store, and say so in one sentence.
+
+        For a :class:`StoreError` that is ``damaged``. The sentence joins :attr:`incidents`.
+
+        Raises:
+            StoreError: that cannot be done either; it can be tried again.
+        """
         ...
 
     async def damaged(self) -> list[Damaged]:

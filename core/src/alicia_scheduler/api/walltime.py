@@ -212,6 +212,9 @@ class OnRepeat(StrEnum):
 
     FIRST = "first"
     """They run in the first pass only."""
+    SECOND = "second"
+    """They run in the second pass only."""
+
     BOTH = "both"
     """They run in each pass."""
 
@@ -238,6 +241,28 @@ class ClockPolicy:
     def drops_second_pass(self, change: ClockChange) -> bool:
         """Whether readings in the span that ``change`` repeats run in the first pass only."""
         return change.size < ZERO and self.repeat is OnRepeat.FIRST and self._covers(change)
+
+    def drops_first_pass(self, change: ClockChange) -> bool:
+        """Whether readings in the span that ``change`` repeats run in the second pass only."""
+        return change.size < ZERO and self.repeat is OnRepeat.SECOND and self._covers(change)
+
+    def with_rules(self, gap: str | None, repeat: str | None) -> ClockPolicy:
+        """This policy with an event's own rules in the place of its own.
+
+        Args:
+            gap: ``ScheduleContext.dst_gap``: ``after``, ``skip``, or None for this policy's rule.
+            repeat: ``ScheduleContext.dst_overlap``: ``first``, ``second``, ``both``, or None.
+
+        Returns:
+            The same policy when both are None. Otherwise one that holds for changes of any size:
+            who names a rule wants it kept.
+        """
+        if gap is None and repeat is None:
+            return self
+        return ClockPolicy(
+            self.gap if gap is None else OnGap(gap),
+            self.repeat if repeat is None else OnRepeat(repeat),
+        )
 
     def _covers(self, change: ClockChange) -> bool:
         return self.below is None or abs(change.size) < self.below
@@ -274,12 +299,26 @@ def next_instant(
             return None
         change = next(clock_changes(after, until, zone), None)
         if change is None:
-            return None if reading is None else until
+            if reading is None:
+                return None
+            coming = _coming_repeat(reading, until, zone)
+            if coming is None or not policy.drops_first_pass(coming):
+                return until
+            after, reading = until, readings.first_from(coming.reading_before)
+            continue
         if policy.catches_up(change) and reading is not None and reading < change.reading_after:
             return change.at
         if not policy.drops_second_pass(change):
             reading = readings.first_from(change.reading_after)
         after, offset = change.at, change.offset_after
+
+
+def _coming_repeat(reading: datetime, instant: datetime, zone: ZoneInfo) -> ClockChange | None:
+    """The change that will show ``reading`` a second time, when ``instant`` is its first pass."""
+    if _offset_of(reading, zone, 1) >= _offset_of(reading, zone, 0):
+        return None  # not repeated
+    change = next(clock_changes(instant, instant + FARTHEST_BACK, zone), None)
+    return change if change is not None and reading >= change.reading_after else None
 
 
 def _start(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -26,8 +27,7 @@ def open_memory() -> sqlite3.Connection:
 def open_writing(path: Path, synchronous: Synchronous) -> sqlite3.Connection:
     """The writing connection. The file is created, readable by its owner only, when missing."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-    connection = _connected(f"{path.absolute().as_uri()}?mode=rw")
-    for pragma in (
+    settings = (
         # Only a file without tables takes this one: later it gives space back in small steps.
         "auto_vacuum = INCREMENTAL",
         "journal_mode = WAL",
@@ -36,9 +36,8 @@ def open_writing(path: Path, synchronous: Synchronous) -> sqlite3.Connection:
         "temp_store = MEMORY",
         f"cache_size = -{_WRITE_CACHE}",
         f"journal_size_limit = {_WAL_KEPT}",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-    return connection
+    )
+    return _connected(f"{path.absolute().as_uri()}?mode=rw", settings)
 
 
 def open_reading(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
@@ -49,11 +48,8 @@ def open_reading(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
         immutable: promise that nobody writes: no lock, no ``-wal``, no ``-shm``.
     """
     mode = "mode=ro&immutable=1" if immutable else "mode=ro"
-    connection = _connected(f"{path.absolute().as_uri()}?{mode}")
-    connection.execute("PRAGMA query_only = ON")
-    connection.execute("PRAGMA temp_store = MEMORY")
-    connection.execute(f"PRAGMA cache_size = -{_READ_CACHE}")
-    return connection
+    settings = ("query_only = ON", "temp_store = MEMORY", f"cache_size = -{_READ_CACHE}")
+    return _connected(f"{path.absolute().as_uri()}?{mode}", settings)
 
 
 def close_writing(connection: sqlite3.Connection) -> None:
@@ -66,7 +62,7 @@ def close_writing(connection: sqlite3.Connection) -> None:
         connection.close()
 
 
-def _connected(database: str) -> sqlite3.Connection:
+def _connected(database: str, settings: Iterable[str] = ()) -> sqlite3.Connection:
     connection = sqlite3.connect(
         database,
         uri=database.startswith("file:"),
@@ -77,4 +73,10 @@ def _connected(database: str) -> sqlite3.Connection:
         check_same_thread=False,
     )
     connection.text_factory = bytes
+    try:
+        for pragma in settings:
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
     return connection

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from alicia_scheduler.api.errors import StoreError
 
-__all__ = ["concerns_everybody", "explained", "store_error"]
+__all__ = ["cannot_write", "concerns_everybody", "explained", "store_error"]
 
 # By error code, never by class or text: OperationalError stands for a full disk as well as for a
 # damaged file.
@@ -27,6 +28,20 @@ _SENTENCES = {
     sqlite3.SQLITE_PROTOCOL: "another program keeps it locked; close that program",
 }
 
+_DAMAGE = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
+_UNWRITABLE = frozenset(
+    (
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PERM,
+    )
+)
+_UNWRITABLE_FILES = frozenset(
+    (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.EIO)
+)
+
 
 def _code(error: BaseException) -> int:
     """The primary result code; extended codes carry it in their low byte."""
@@ -42,8 +57,22 @@ def store_error(error: BaseException, place: str) -> StoreError:
     """The sentence for ``error``; ``place`` names the store."""
     sentence = _SENTENCES.get(_code(error))
     cause = error.strerror if isinstance(error, OSError) else error
+    code = _code(error)
+    # A damaged schema makes SQLite quote bytes in its message which Python cannot decode.
+    damaged = code in _DAMAGE or isinstance(error, UnicodeDecodeError)
+    if damaged and sentence is None:
+        sentence = _SENTENCES[sqlite3.SQLITE_CORRUPT]
     detail = f"{sentence} ({cause})" if sentence else str(cause)
-    return StoreError(f"store {place}: {detail}")
+    transient = not damaged and (code in _SENTENCES or isinstance(error, OSError))
+    return StoreError(f"store {place}: {detail}", transient=transient, damaged=damaged)
+
+
+def cannot_write(error: StoreError) -> bool:
+    """True when the disk or the rights are why the store could not be opened."""
+    cause = error.__cause__
+    if isinstance(cause, OSError):
+        return cause.errno in _UNWRITABLE_FILES
+    return cause is not None and _code(cause) in _UNWRITABLE
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import trio
 
@@ -17,6 +18,8 @@ from alicia_scheduler.api.errors import StoreError
 from alicia_scheduler.store.rows import Operation
 
 __all__ = ["GroupCommit"]
+
+T = TypeVar("T")
 
 GROUP_OPERATIONS = 4000
 """A group takes no further caller from here on, so that a transaction stays short."""
@@ -100,6 +103,10 @@ class GroupCommit:
         await trio.lowlevel.wait_task_rescheduled(caller.withdraw)
         if caller.refused is not None:
             raise caller.refused
+
+    async def between(self, job: Callable[[], T]) -> T:
+        """Run ``job`` in a worker thread while no group is on its way."""
+        return await trio.to_thread.run_sync(job, limiter=self._thread)
 
     def _close(self) -> None:
         self._closed = True

@@ -22,6 +22,8 @@ __all__ = ["LOCK_FILE", "StateLock"]
 LOCK_FILE = "alicia.lock"
 """Name of the lock file in the state directory. It stays behind; only its lock counts."""
 
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC)
+
 
 class StateLock:
     """Exclusive use of a state directory, which is created (rights 0700) when it is missing.
@@ -64,8 +66,10 @@ class StateLock:
             raise self._unusable(error) from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, f"{os.getpid()} {self._started_at.isoformat()}\n".encode(), 0)
+            # On a disk that is full or read-only, the lock counts without its owner's name.
+            with suppress(OSError):
+                os.ftruncate(handle, 0)
+                os.pwrite(handle, f"{os.getpid()} {self._started_at.isoformat()}\n".encode(), 0)
         except BlockingIOError:
             owner = _owner(handle)
             os.close(handle)
@@ -80,8 +84,15 @@ class StateLock:
 
     def _opened(self) -> int:
         # A link planted in a directory that others may write must not lead the truncation astray.
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        return os.open(self._state_dir / LOCK_FILE, flags, 0o600)
+        path = self._state_dir / LOCK_FILE
+        flags = os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            return os.open(path, flags | os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            if error.errno not in _READ_ONLY:
+                raise
+        # A host on a disk that may not be written keeps the lock that is there, or its directory.
+        return os.open(path if path.exists() else self._state_dir, flags | os.O_RDONLY)
 
     def _unusable(self, error: OSError) -> StoreError:
         if error.errno == errno.ELOOP:

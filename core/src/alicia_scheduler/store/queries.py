@@ -13,14 +13,17 @@ import sqlite3
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from itertools import islice
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from alicia_scheduler.api.model import EventExecution, EventRecord, Status, to_epoch
-from alicia_scheduler.api.store import Damaged, Due
+from alicia_scheduler.api.store import Damaged, Due, ExecutionPlace
 from alicia_scheduler.store import rows
+from alicia_scheduler.store.copies import back_up
 from alicia_scheduler.store.faults import explained
+from alicia_scheduler.store.history import HistoryWalk
 
 __all__ = ["Queries"]
 
@@ -81,6 +84,16 @@ _UNFINISHED = f"""
     ORDER BY scheduled_time, sequence
 """  # noqa: S608
 
+_FACTS = "SELECT name, value FROM facts"
+
+# When the execution of the place is trimmed meanwhile, its slot is begun again: doubled in a
+# listing is better than left out.
+_FOLLOWS = """
+    (scheduled_time, sequence) < (?, coalesce(
+        (SELECT sequence FROM executions WHERE execution_id = ?), 9223372036854775807
+    ))
+"""
+
 
 class Queries:
     """The reads of the Store contract, blocking. One thread at a time may use it.
@@ -96,6 +109,11 @@ class Queries:
         self._connection = connection
         self._place = place
         self._damaged: dict[tuple[str, str], Damaged] = {}
+
+    def reconnect(self, connection: sqlite3.Connection) -> None:
+        """Go on with another connection, when the store was replaced."""
+        self._connection = connection
+        self._damaged.clear()
 
     def damaged(self) -> list[Damaged]:
         """See :meth:`Store.damaged`."""
@@ -144,6 +162,7 @@ class Queries:
         *,
         event_id: str | None = None,
         statuses: Iterable[Status] | None = None,
+        after: ExecutionPlace | None = None,
         limit: int = 100,
     ) -> list[EventExecution]:
         """See :meth:`Store.list_executions`."""
@@ -158,6 +177,9 @@ class Queries:
         if chosen is not None:
             conditions.append(f"status IN ({', '.join('?' * len(chosen))})")
             values.extend(chosen)
+        if after is not None:
+            conditions.append(_FOLLOWS)
+            values.extend((to_epoch(after.scheduled_time), after.execution_id))
         statement = f"""
             SELECT {rows.EXECUTION_COLUMNS} FROM executions INDEXED BY {index}
             WHERE {" AND ".join(conditions)}
@@ -168,6 +190,20 @@ class Queries:
     def unfinished(self) -> list[EventExecution]:
         """See :meth:`Store.unfinished`."""
         return self._page("execution", rows.execution, _UNFINISHED, ())
+
+    def expendable(self, walk: HistoryWalk, limit: int) -> list[int] | None:
+        """See :meth:`HistoryWalk.bite`."""
+        with explained(self._place):
+            return walk.bite(self._connection, limit)
+
+    def back_up(self, to: Path, go_on: Callable[[], None]) -> None:
+        """See :meth:`SqliteStore.backup`."""
+        with explained(self._place):
+            back_up(self._connection, to, go_on)
+
+    def facts(self) -> dict[str, Any]:
+        """See :meth:`Store.facts`."""
+        return dict(self._page("fact", rows.fact, _FACTS, ()))
 
     def _page(
         self,
@@ -208,6 +244,9 @@ class Queries:
 def _index(event_id: str | None, statuses: Iterable[Status] | None) -> tuple[str, str]:
     """The index that leads to these executions soonest, and the condition it was made with."""
     if event_id is not None:
+        chosen = list(statuses or ())
+        if len(chosen) == 1 and chosen[0].final:
+            return "executions_by_outcome", "status NOT IN ('pending', 'running')"
         return "executions_by_event", "TRUE"
     if statuses is not None and _UNFINISHED_STATUSES.issuperset(statuses):
         return "executions_unfinished", "status IN ('pending', 'running')"

@@ -20,6 +20,7 @@ from alicia_scheduler.api.model import (
     EventState,
     ScheduledEvent,
     Status,
+    Step,
     Trigger,
     from_epoch,
 )
@@ -29,6 +30,7 @@ from alicia_scheduler.api.store import (
     RemoveEvent,
     SaveEvent,
     SaveExecution,
+    SaveFact,
     SaveState,
 )
 
@@ -36,11 +38,13 @@ __all__ = [
     "EVENT_COLUMNS",
     "EXECUTION_COLUMNS",
     "SAVE_EXECUTION",
+    "SAVE_STATE",
     "Operation",
     "Row",
     "due",
     "event_record",
     "execution",
+    "fact",
     "operations",
 ]
 
@@ -63,14 +67,16 @@ _SAVE_DEFINITION: Final = """
 _SAVE_NEW_STATE: Final = """
     INSERT OR REPLACE INTO event_states (
         next_due, next_run, anchor, slot_count, last_run, last_status,
-        run_count, success_count, failure_count, event_id, enabled
-    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        run_count, success_count, failure_count, failures_in_row, paused_until, paused_reason,
+        skip_slots, event_id, enabled
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
-_SAVE_STATE: Final = """
+SAVE_STATE: Final = """
     UPDATE event_states SET
         next_due = ?, next_run = ?, anchor = ?, slot_count = ?, last_run = ?, last_status = ?,
-        run_count = ?, success_count = ?, failure_count = ?
+        run_count = ?, success_count = ?, failure_count = ?, failures_in_row = ?,
+        paused_until = ?, paused_reason = ?, skip_slots = ?
     WHERE event_id = ?
 """
 
@@ -84,35 +90,46 @@ _RELEASE_CLAIMS: Final = """
 SAVE_EXECUTION: Final = """
     INSERT INTO executions (
         execution_id, event_id, revision, scheduled_time, claim, status, trigger, start_time,
-        end_time, retry_count, reason, next_attempt_at, error_message, result
-    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        end_time, retry_count, reason, next_attempt_at, error_message, result, due_time,
+        error_class, steps
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (execution_id) DO UPDATE SET
         revision = excluded.revision, status = excluded.status, trigger = excluded.trigger,
         start_time = excluded.start_time, end_time = excluded.end_time,
         retry_count = excluded.retry_count, reason = excluded.reason,
         next_attempt_at = excluded.next_attempt_at, error_message = excluded.error_message,
-        result = excluded.result
+        result = excluded.result, due_time = excluded.due_time,
+        error_class = excluded.error_class, steps = excluded.steps
     WHERE event_id = excluded.event_id AND scheduled_time = excluded.scheduled_time
 """
 """Changes one row, or none when the id belongs to another event or slot."""
+
+_SAVE_FACT: Final = """
+    INSERT INTO facts (name, value) VALUES (?, ?)
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value
+"""
 
 _CLAIMING = frozenset((Trigger.SCHEDULE, Trigger.CATCHUP))
 
 EVENT_COLUMNS: Final = (
     "e.event_id, e.definition, s.next_due, s.next_run, s.anchor, s.slot_count, s.last_run, "
-    "s.last_status, s.run_count, s.success_count, s.failure_count"
+    "s.last_status, s.run_count, s.success_count, s.failure_count, s.failures_in_row, "
+    "s.paused_until, s.paused_reason, s.skip_slots"
 )
 """What :func:`event_record` reads, of ``events AS e`` and ``event_states AS s``."""
 
 EXECUTION_COLUMNS: Final = (
     "execution_id, event_id, revision, scheduled_time, status, trigger, start_time, end_time, "
-    "retry_count, reason, next_attempt_at, error_message, result"
+    "retry_count, reason, next_attempt_at, error_message, result, due_time, error_class, steps"
 )
 """What :func:`execution` reads."""
 
 _encode = msgspec.json.Encoder().encode
 _decode_definition = msgspec.json.Decoder(ScheduledEvent).decode
 _decode_result = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_fact = msgspec.json.Decoder().decode
+_decode_slots = msgspec.json.Decoder(list[float]).decode
+_decode_steps = msgspec.json.Decoder(tuple[Step, ...]).decode
 _STATUS = {status.value.encode(): status for status in Status}
 _TRIGGER = {trigger.value.encode(): trigger for trigger in Trigger}
 
@@ -128,13 +145,16 @@ def operations(changes: Sequence[Change]) -> list[Operation]:
         if isinstance(change, SaveExecution):
             done.append(Operation(SAVE_EXECUTION, _execution_values(change.execution)))
         elif isinstance(change, SaveState):
-            done.append(Operation(_SAVE_STATE, (*_state_values(change.state), change.event_id)))
+            done.append(Operation(SAVE_STATE, (*_state_values(change.state), change.event_id)))
         elif isinstance(change, SaveEvent):
             event = change.event
             definition = _json(event, f"event {event.event_id}")
             state = (*_state_values(change.state), event.event_id, event.enabled)
             done.append(Operation(_SAVE_DEFINITION, (event.event_id, event.origin, definition)))
             done.append(Operation(_SAVE_NEW_STATE, state))
+        elif isinstance(change, SaveFact):
+            value = _json(change.value, f"the fact {change.name}")
+            done.append(Operation(_SAVE_FACT, (change.name, value)))
         else:
             done.extend(_removal(change))
     return done
@@ -160,6 +180,10 @@ def _state_values(state: EventState) -> Row:
         state.run_count,
         state.success_count,
         state.failure_count,
+        state.failures_in_row,
+        _seconds(state.paused_until),
+        state.paused_reason,
+        _slots_json(state.skip_slots) if state.skip_slots else None,
     )
 
 
@@ -180,26 +204,33 @@ def _execution_values(run: EventExecution) -> Row:
         _seconds(run.next_attempt_at),
         run.error_message,
         None if result is None else _json(result, f"the result of {run.execution_id}"),
+        _seconds(run.due_time),
+        run.error_class,
+        _json(run.steps, f"the steps of {run.execution_id}") if run.steps else None,
     )
 
 
 def event_record(row: Row) -> EventRecord:
     """Read :data:`EVENT_COLUMNS`. Raises an Exception of any kind when the row is damaged."""
-    event_id, definition, due_at, run_at, anchor, slots, last, status, *counts = row
+    event_id, definition, due_at, run_at, anchor, slots, last, status, *more = row
     event = _decode_definition(definition)
     if event.event_id != event_id.decode():
         raise ValueError(f"the definition is that of {event.event_id!r}")
-    runs, successes, failures = counts
+    runs, successes, failures, in_row, paused_until, paused_reason, skip_slots = more
     state = EventState(
         next_run=_instant(run_at),
         next_due=_instant(due_at),
         anchor=_instant(anchor),
         slot_count=int(slots),
+        paused_until=_instant(paused_until),
+        paused_reason=_text(paused_reason),
+        skip_slots=() if skip_slots is None else _slots(skip_slots),
         last_run=_instant(last),
         last_status=_STATUS[status],
         run_count=int(runs),
         success_count=int(successes),
         failure_count=int(failures),
+        failures_in_row=int(in_row),
     )
     return EventRecord(event, state)
 
@@ -208,13 +239,14 @@ def execution(row: Row) -> EventExecution:
     """Read :data:`EXECUTION_COLUMNS`. Raises an Exception of any kind when the row is damaged."""
     (
         execution_id, event_id, revision, slot, status, trigger, start, end,
-        retries, reason, next_attempt, error, result,
+        retries, reason, next_attempt, error, result, due_time, error_class, steps,
     ) = row  # fmt: skip
     return EventExecution(
         execution_id=execution_id.decode(),
         event_id=event_id.decode(),
         revision=int(revision),
         scheduled_time=from_epoch(slot),
+        due_time=_instant(due_time),
         status=_STATUS[status],
         trigger=_TRIGGER[trigger],
         start_time=_instant(start),
@@ -223,7 +255,9 @@ def execution(row: Row) -> EventExecution:
         reason=_text(reason),
         next_attempt_at=_instant(next_attempt),
         error_message=_text(error),
+        error_class=_text(error_class),
         result=None if result is None else _decode_result(result),
+        steps=() if steps is None else _decode_steps(steps),
     )
 
 
@@ -231,6 +265,20 @@ def due(row: Row) -> Due:
     """Read ``(at, event_id, execution_id)``, the last one None for an event."""
     at, event_id, execution_id = row
     return Due(from_epoch(at), event_id.decode(), _text(execution_id))
+
+
+def fact(row: Row) -> tuple[str, Any]:
+    """Read ``(name, value)``."""
+    name, value = row
+    return name.decode(), _decode_fact(value)
+
+
+def _slots_json(slots: Sequence[datetime]) -> str:
+    return _encode([slot.timestamp() for slot in slots]).decode()
+
+
+def _slots(text: bytes) -> tuple[datetime, ...]:
+    return tuple(map(from_epoch, _decode_slots(text)))
 
 
 def _json(value: object, what: str) -> str:

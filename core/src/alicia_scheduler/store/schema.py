@@ -8,7 +8,6 @@ or renaming one does.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from inspect import cleandoc
 from pathlib import Path
 
 from alicia_scheduler.api.errors import StoreError
+from alicia_scheduler.store.copies import keep_copy
 
 __all__ = [
     "APPLICATION_ID",
@@ -24,7 +24,6 @@ __all__ = [
     "Migration",
     "check_version",
     "prepare",
-    "sync_directory",
 ]
 
 STORE_FILE = "alicia.db"
@@ -32,6 +31,9 @@ STORE_FILE = "alicia.db"
 
 APPLICATION_ID = 0x416C6963
 """``Alic``, in the file's header, where ``file(1)`` and SQLite look."""
+
+_OURS = frozenset((b"events", b"event_states", b"executions"))
+"""The tables that a store of any version has."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,27 @@ _FIRST = Migration(
     ),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST,)
+_SECOND = Migration(
+    2,
+    (
+        # skip_slots is a JSON list of epoch seconds, steps one of [name, offset]; NULL when empty.
+        "ALTER TABLE event_states ADD COLUMN paused_until REAL",
+        "ALTER TABLE event_states ADD COLUMN paused_reason TEXT",
+        "ALTER TABLE event_states ADD COLUMN skip_slots TEXT",
+        "ALTER TABLE event_states ADD COLUMN failures_in_row INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE executions ADD COLUMN due_time REAL",
+        "ALTER TABLE executions ADD COLUMN error_class TEXT",
+        "ALTER TABLE executions ADD COLUMN steps TEXT",
+        # The newest of one outcome of an event: its failures in a listing, what trimming keeps.
+        """
+        CREATE INDEX executions_by_outcome ON executions (event_id, status, scheduled_time)
+        WHERE status NOT IN ('pending', 'running')
+        """,
+        "CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    ),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _SECOND)
 """Every step there has ever been, oldest first."""
 
 
@@ -132,12 +154,15 @@ def check_version(
     version = _pragma(connection, "user_version")
     owner = _pragma(connection, "application_id")
     if owner != APPLICATION_ID:
-        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+        if tables >= _OURS:
+            raise StoreError(f"store {place}: the file is damaged in its header", damaged=True)
         if owner or version or tables:
             raise StoreError(
                 f"{place} is a database of another program; give this host its own state_dir"
             )
         return 0
+    _require_tables(connection, place)
     latest = migrations[-1].version
     if version > latest:
         raise StoreError(
@@ -167,7 +192,7 @@ def prepare(
     if not steps:
         return
     if version and path is not None:
-        _keep_copy(connection, path.with_name(f"{path.name}.version-{version}"))
+        keep_copy(connection, path.with_name(f"{path.name}.version-{version}"))
     connection.execute("BEGIN IMMEDIATE")
     try:
         for step in steps:
@@ -182,28 +207,11 @@ def prepare(
         raise
 
 
-def sync_directory(directory: Path) -> None:
-    """Make the names in ``directory`` durable: a new file's name lives in its directory."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _keep_copy(connection: sqlite3.Connection, copy: Path) -> None:
-    """Write a consistent copy under another name first, so that ``copy`` is whole or absent."""
-    unfinished = copy.with_name(copy.name + ".part")
-    unfinished.unlink(missing_ok=True)
-    handle = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        # VACUUM INTO fills an empty file, which is how the copy gets its rights.
-        connection.execute("VACUUM INTO ?", (str(unfinished),))
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    unfinished.replace(copy)
-    sync_directory(copy.parent)
+def _require_tables(connection: sqlite3.Connection, place: str) -> None:
+    there = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+    if missing := _OURS - there:
+        names = b", ".join(sorted(missing)).decode()
+        raise StoreError(f"store {place}: the file is damaged: it lacks {names}", damaged=True)
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

@@ -5,22 +5,26 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
+from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import trio
 
-from alicia_scheduler.api.model import EventExecution, EventRecord, Status
-from alicia_scheduler.api.store import Change, Damaged, Due
+from alicia_scheduler.api.model import EventExecution, EventRecord, Status, to_epoch
+from alicia_scheduler.api.store import Change, Damaged, Due, ExecutionPlace
 from alicia_scheduler.store import connections
 from alicia_scheduler.store.connections import Synchronous
+from alicia_scheduler.store.copies import back_up
 from alicia_scheduler.store.faults import explained, store_error
 from alicia_scheduler.store.groups import GroupCommit
+from alicia_scheduler.store.history import HistoryRules, HistoryWalk
+from alicia_scheduler.store.opening import Opened, open_anew, open_store
 from alicia_scheduler.store.queries import Queries
 from alicia_scheduler.store.rows import operations
-from alicia_scheduler.store.schema import check_version, prepare, sync_directory
+from alicia_scheduler.store.schema import prepare
 from alicia_scheduler.store.writer import Writer
 
 __all__ = ["SqliteStore"]
@@ -37,12 +41,21 @@ class SqliteStore:
     into one transaction, and one connection that can only read. Both do their work in a worker
     thread, one at a time each. A store in memory has one connection and works in place, without
     threads, so that virtual time sees all of it.
+
+    Attributes:
+        incidents: what happened to the store itself since it was opened, in plain sentences.
     """
 
-    def __init__(self, queries: Queries, writer: Writer, groups: GroupCommit | None) -> None:
-        self._queries = queries
-        self._writer = writer
-        self._groups = groups
+    def __init__(self, path: Path | None, synchronous: Synchronous, opened: Opened) -> None:
+        place = "in memory" if path is None else str(path)
+        self._path = path
+        self._synchronous = synchronous
+        self._opened = opened
+        self._queries = Queries(opened.reading, place)
+        self._writer = Writer(opened.writing, place)
+        self._groups: GroupCommit | None = None
+        self._walk: HistoryWalk | None = None
+        self.incidents: list[str] = []
         # A limiter of its own: plugins that use up trio's common threads cannot hold up the store.
         self._reading = trio.CapacityLimiter(1)
 
@@ -62,24 +75,110 @@ class SqliteStore:
             waiting: so many commits wait for the committing task at most; further ones wait to
                 get in.
 
+        A damaged store is moved aside and a new one begun; where nothing can be written, the
+        store is in memory. :attr:`incidents` tells.
+
         Raises:
             StoreError: the store cannot be opened, or is of a newer version; says what to do.
         """
+        incidents: list[str] = []
         if path is None:
-            with closing(connections.open_memory()) as connection:
-                prepare(connection, None)
-                queries = Queries(connection, "in memory")
-                yield cls(queries, Writer(connection, "in memory"), None)
-            return
-        in_thread = partial(trio.to_thread.run_sync, limiter=trio.CapacityLimiter(1))
-        writing, reading = await in_thread(_open_file, path, synchronous)
+            opened = _memory()
+        else:
+            opened = await _in_thread(partial(open_store, path, synchronous, incidents.append))
+        store = cls(path, synchronous, opened)
+        store.incidents = incidents
+        for incident in incidents:
+            _log.error("%s", incident)
         try:
-            writer = Writer(writing, str(path))
-            async with GroupCommit.running(writer.write, waiting) as groups:
-                yield cls(Queries(reading, str(path)), writer, groups)
+            if not store.durable:
+                yield store
+                return
+            async with GroupCommit.running(store._writer.write, waiting) as store._groups:
+                yield store
         finally:
             with trio.CancelScope(shield=True):
-                await in_thread(_close_file, writing, reading, path)
+                await store._close()
+
+    @property
+    def durable(self) -> bool:
+        """False when what is committed ends with the process: the store is in memory."""
+        return self._opened.durable
+
+    async def trim(
+        self,
+        *,
+        older_than: datetime | None = None,
+        per_event: int | None = None,
+        keep_per_status: int = 1,
+        size_limit: int | None = None,
+        limit: int = 500,
+    ) -> int:
+        """See :meth:`Store.trim`."""
+        seconds = None if older_than is None else to_epoch(older_than)
+        rules = HistoryRules(seconds, per_event, keep_per_status, size_limit)
+        if self._walk is None or not self._walk.goes_on_with(rules):
+            self._walk = HistoryWalk(rules)
+        look = partial(self._queries.expendable, self._walk, limit)
+        while (found := await self._read(look)) is not None:
+            if found:
+                return await self._write(partial(self._writer.delete_executions, found))
+        self._walk = None
+        while await self._write(self._writer.release_pages):
+            pass
+        return 0
+
+    async def backup(self, to: Path) -> None:
+        """Copy the store as it is at one moment to a file, while it is used.
+
+        Neither reads nor commits wait for it. The copy is readable by its owner only and is whole
+        or absent.
+
+        Args:
+            to: the copy, which must not exist, in a directory that does.
+
+        Raises:
+            StoreError: the copy could not be made; says what to do.
+        """
+        if self._groups is None or self._path is None:
+            await trio.lowlevel.checkpoint()
+            self._queries.back_up(to, lambda: None)
+            return
+        await _in_thread(partial(_back_up, self._path, to))
+
+    async def recover(self) -> str:
+        """See :meth:`Store.recover`."""
+        if self._groups is None or self._path is None:
+            self._replace(_memory())
+            return "the store in memory was begun anew"
+        # Nobody reads and nobody writes while the store is exchanged.
+        async with self._reading:
+            incident = await self._groups.between(partial(self._exchange, self._path))
+        self.incidents.append(incident)
+        _log.error("%s", incident)
+        return incident
+
+    def _exchange(self, path: Path) -> str:
+        # The reading connection is closed last and cannot merge the log: all stays as it is.
+        for connection in (self._opened.writing, self._opened.reading):
+            with suppress(sqlite3.Error):
+                connection.close()
+        opened, where = open_anew(path, self._synchronous)
+        self._replace(opened)
+        return f"store {path}: the file is damaged. {where}"
+
+    def _replace(self, opened: Opened) -> None:
+        self._opened = opened
+        self._walk = None
+        self._writer.reconnect(opened.writing)
+        self._queries.reconnect(opened.reading)
+
+    async def _close(self) -> None:
+        if self._groups is None or self._path is None:
+            self._opened.writing.close()
+        else:
+            opened = self._opened
+            await _in_thread(partial(_close_file, opened.writing, opened.reading, self._path))
 
     async def commit(self, changes: Sequence[Change]) -> None:
         """See :meth:`Store.commit`."""
@@ -116,21 +215,37 @@ class SqliteStore:
         *,
         event_id: str | None = None,
         statuses: Iterable[Status] | None = None,
+        after: ExecutionPlace | None = None,
         limit: int = 100,
     ) -> list[EventExecution]:
         """See :meth:`Store.list_executions`."""
         chosen = None if statuses is None else frozenset(statuses)
-        return await self._read(
-            partial(self._queries.list_executions, event_id=event_id, statuses=chosen, limit=limit)
+        query = partial(
+            self._queries.list_executions,
+            event_id=event_id,
+            statuses=chosen,
+            after=after,
+            limit=limit,
         )
+        return await self._read(query)
 
     async def unfinished(self) -> list[EventExecution]:
         """See :meth:`Store.unfinished`."""
         return await self._read(self._queries.unfinished)
 
+    async def facts(self) -> dict[str, Any]:
+        """See :meth:`Store.facts`."""
+        return await self._read(self._queries.facts)
+
     async def damaged(self) -> list[Damaged]:
         """See :meth:`Store.damaged`."""
         return await self._read(self._queries.damaged)
+
+    async def _write(self, job: Callable[[], T]) -> T:
+        if self._groups is not None:
+            return await self._groups.between(job)
+        await trio.lowlevel.checkpoint()
+        return job()
 
     async def _read(self, query: Callable[[], T]) -> T:
         if self._groups is not None:
@@ -139,22 +254,20 @@ class SqliteStore:
         return query()
 
 
-def _open_file(
-    path: Path, synchronous: Synchronous
-) -> tuple[sqlite3.Connection, sqlite3.Connection]:
-    """The writing and the reading connection of a store that is whole and of this version."""
-    with explained(str(path)):
-        if path.exists():
-            with closing(connections.open_reading(path)) as looking:
-                check_version(looking, str(path))
-        writing = connections.open_writing(path, synchronous)
-        try:
-            prepare(writing, path)
-            sync_directory(path.parent)
-            return writing, connections.open_reading(path)
-        except BaseException:
-            writing.close()
-            raise
+def _memory() -> Opened:
+    connection = connections.open_memory()
+    prepare(connection, None)
+    return Opened(connection, connection, durable=False)
+
+
+async def _in_thread(job: Callable[[], T]) -> T:
+    return await trio.to_thread.run_sync(job, limiter=trio.CapacityLimiter(1))
+
+
+def _back_up(path: Path, to: Path) -> None:
+    # A connection of its own: reads go on beside it.
+    with explained(str(path)), closing(connections.open_reading(path)) as reading:
+        back_up(reading, to, trio.from_thread.check_cancelled)
 
 
 def _close_file(writing: sqlite3.Connection, reading: sqlite3.Connection, path: Path) -> None:

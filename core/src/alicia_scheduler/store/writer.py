@@ -7,18 +7,28 @@ connection is in autocommit mode: Python's own idea of when to begin one is neve
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
+
+import msgspec
 
 from alicia_scheduler.api.errors import StoreError
 from alicia_scheduler.api.model import from_epoch
 from alicia_scheduler.api.store import SlotTaken
-from alicia_scheduler.store.faults import concerns_everybody, store_error
-from alicia_scheduler.store.rows import SAVE_EXECUTION, Operation
+from alicia_scheduler.store.faults import concerns_everybody, explained, store_error
+from alicia_scheduler.store.rows import SAVE_EXECUTION, SAVE_STATE, Operation
 
-__all__ = ["Writer"]
+__all__ = ["FREE_PAGES", "Writer"]
+
+FREE_PAGES = 256
+"""So many free pages stay in the file for what comes next; beyond, so many go in one step."""
+
+_DELETE_EXECUTIONS = """
+    DELETE FROM executions
+    WHERE sequence IN (SELECT value FROM json_each(?)) AND status NOT IN ('pending', 'running')
+"""
 
 Operations = Sequence[Operation]
 Outcomes = Sequence[StoreError | None]
@@ -39,6 +49,10 @@ class Writer:
         self._connection = connection
         self._place = place
 
+    def reconnect(self, connection: sqlite3.Connection) -> None:
+        """Go on with another connection, when the store was replaced."""
+        self._connection = connection
+
     def write(self, callers: Sequence[Operations]) -> Outcomes:
         """Commit what all callers want in one transaction, in order.
 
@@ -57,10 +71,39 @@ class Writer:
             raise
         return [None] * len(callers)
 
+    def delete_executions(self, sequences: Sequence[int]) -> int:
+        """Delete those of the executions that are final, durably; returns how many.
+
+        Raises:
+            StoreError: none was deleted.
+        """
+        wanted = msgspec.json.encode(sequences).decode()
+        try:
+            with explained(self._place):
+                self._connection.execute("BEGIN IMMEDIATE")
+                deleted = self._connection.execute(_DELETE_EXECUTIONS, (wanted,)).rowcount
+                self._connection.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+        return deleted
+
+    def release_pages(self) -> bool:
+        """Give a few free pages back to the file system. False when there are none to give."""
+        with explained(self._place):
+            free = self._free_pages()
+            if free <= FREE_PAGES:
+                return False
+            # Each page is a step of the statement, taken when its row is fetched.
+            self._connection.execute(f"PRAGMA incremental_vacuum({FREE_PAGES})").fetchall()
+            return self._free_pages() < free
+
+    def _free_pages(self) -> int:
+        return int(self._connection.execute("PRAGMA freelist_count").fetchone()[0])
+
     def _together(self, callers: Sequence[Operations]) -> None:
         self._connection.execute("BEGIN IMMEDIATE")
-        for operations in callers:
-            self._apply(operations)
+        self._apply(_sorted_runs(callers))
         self._connection.execute("COMMIT")
 
     def _one_by_one(self, callers: Sequence[Operations]) -> Outcomes:
@@ -89,7 +132,7 @@ class Writer:
         self._connection.execute("RELEASE caller")
         return None
 
-    def _apply(self, operations: Operations) -> None:
+    def _apply(self, operations: Iterable[Operation]) -> None:
         """Run after run of the same statement, which SQLite then prepares and Python looks up
         once."""
         for statement, run in groupby(operations, itemgetter(0)):
@@ -111,3 +154,21 @@ class Writer:
         with suppress(sqlite3.Error):
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
+
+
+def _sorted_runs(callers: Sequence[Operations]) -> Iterator[Operation]:
+    """All operations, with those of executions and states apart, since these do not meet.
+
+    What a due slot changes alternates between the two tables. In long runs of one statement,
+    SQLite and Python get ready for it once.
+    """
+    for apart, stretch in groupby(chain.from_iterable(callers), _commutes):
+        run = list(stretch)
+        if apart:
+            run.sort(key=itemgetter(0))
+        yield from run
+
+
+def _commutes(operation: Operation) -> bool:
+    statement = operation[0]
+    return statement is SAVE_EXECUTION or statement is SAVE_STATE
