@@ -50,7 +50,8 @@ class CronSchedule:
             readings = CronReadings(expression)
         except ConfigError as error:
             raise error.under(config.key) from None
-        policy = WILDCARD if expression.follows_clock else FIXED_TIME
+        debian = WILDCARD if expression.follows_clock else FIXED_TIME
+        policy = debian.with_rules(context.dst_gap, context.dst_overlap)
         return cls(" ".join(config.text.split()), readings, context.require_timezone(), policy)
 
     def next_after(self, instant: datetime) -> datetime | None:

@@ -6,7 +6,14 @@ import math
 import re
 from datetime import UTC, date, datetime, timedelta
 
-from alicia_scheduler.api import ConfigError, ScheduleContext, first_instant
+from alicia_scheduler.api import (
+    ConfigError,
+    DstGap,
+    DstOverlap,
+    ScheduleContext,
+    first_instant,
+    instants_of,
+)
 
 __all__ = ["parse_moment"]
 
@@ -20,16 +27,16 @@ _ISO = re.compile(
 _FORM = "write 2026-12-24T18:00:00 (local), or with Z or an offset such as +01:00 at the end"
 
 
-def parse_moment(value: object, context: ScheduleContext) -> datetime:
-    """The instant (aware UTC) that ``value`` means.
+def parse_moment(value: object, context: ScheduleContext) -> tuple[datetime, ...]:
+    """The instants (aware UTC) that ``value`` means: one, or both passes of a repeated reading.
 
     With ``Z`` or an offset it is that instant. Without, it is a reading in the context's zone: the
-    first one when it is repeated, the first instant after the gap when no clock shows it. A number
-    is seconds since 1970-01-01T00:00:00Z.
+    first one when it is repeated, the first instant after the gap when no clock shows it, unless
+    the context has other rules. A number is seconds since 1970-01-01T00:00:00Z.
 
     Raises:
         ConfigError: ``value`` is none of these, does not exist (30 February), lies outside the
-            years 1 to 9999, or is local and there is no zone.
+            years 1 to 9999, is local and there is no zone, or is in a gap that is skipped.
     """
     try:
         if isinstance(value, str):
@@ -37,7 +44,7 @@ def parse_moment(value: object, context: ScheduleContext) -> datetime:
         if isinstance(value, datetime):
             return _from_datetime(value, context)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return _from_number(value)
+            return (_from_number(value),)
     except OverflowError:
         raise ConfigError(
             "the moment lies outside the years 1 to 9999", hint=_milliseconds(value)
@@ -56,10 +63,25 @@ def _from_text(text: str) -> datetime:
         raise ConfigError(f"{text!r} does not exist: {error}") from None
 
 
-def _from_datetime(moment: datetime, context: ScheduleContext) -> datetime:
+def _from_datetime(moment: datetime, context: ScheduleContext) -> tuple[datetime, ...]:
     if moment.utcoffset() is None:
-        return first_instant(moment.replace(tzinfo=None), context.require_timezone())
-    return moment.astimezone(UTC)
+        return _from_reading(moment.replace(tzinfo=None), context)
+    return (moment.astimezone(UTC),)
+
+
+def _from_reading(reading: datetime, context: ScheduleContext) -> tuple[datetime, ...]:
+    zone = context.require_timezone()
+    passes = instants_of(reading, zone)
+    if not passes:
+        if context.dst_gap is DstGap.SKIP:
+            raise ConfigError(
+                f'no clock shows {reading} in {zone.key}, and dst_gap = "skip" leaves it out',
+                hint='choose another time, or dst_gap = "after"',
+            )
+        return (first_instant(reading, zone),)
+    if context.dst_overlap is DstOverlap.BOTH:
+        return passes
+    return passes[-1:] if context.dst_overlap is DstOverlap.SECOND else passes[:1]
 
 
 def _from_number(seconds: float) -> datetime:

@@ -15,14 +15,14 @@ __all__ = ["OnceSchedule"]
 
 @dataclass(frozen=True, slots=True)
 class OnceSchedule:
-    """Runs at one instant.
+    """Runs at one instant, or in both passes of one reading.
 
     Attributes:
-        instant: the slot (aware UTC).
+        instants: the slots (aware UTC), ascending.
         zone: the zone in which people think of it, or None for UTC.
     """
 
-    instant: datetime
+    instants: tuple[datetime, ...]
     zone: ZoneInfo | None
 
     @classmethod
@@ -38,10 +38,10 @@ class OnceSchedule:
             raise error.under(config.key) from None
 
     def next_after(self, instant: datetime) -> datetime | None:
-        """The slot, while it is still to come."""
-        return self.instant if self.instant > instant else None
+        """The first slot that is still to come."""
+        return next((slot for slot in self.instants if slot > instant), None)
 
     def describe(self) -> str:
         """The moment, by the clock of the schedule's zone."""
         zone = self.zone or ZoneInfo("UTC")
-        return f"once at {reading_at(self.instant, zone):%Y-%m-%d %H:%M:%S} ({zone.key})"
+        return f"once at {reading_at(self.instants[0], zone):%Y-%m-%d %H:%M:%S} ({zone.key})"

@@ -52,12 +52,14 @@ class RecurringSchedule:
         """
         zone = context.require_timezone()
         if config.frequency == "hourly":
-            return cls(TopOfHour(), zone, WITH_THE_CLOCK, f"every hour ({zone.key})")
+            policy = WITH_THE_CLOCK.with_rules(context.dst_gap, context.dst_overlap)
+            return cls(TopOfHour(), zone, policy, f"every hour ({zone.key})")
         dates = _dates(config)
         times = _times(config)
         at = ", ".join(f"{time:%H:%M:%S}".removesuffix(":00") for time in times)
         label = f"{dates.describe()} at {at} ({zone.key})"
-        return cls(TimesOnDates(dates, times), zone, ONCE_A_DATE, label)
+        policy = ONCE_A_DATE.with_rules(context.dst_gap, context.dst_overlap)
+        return cls(TimesOnDates(dates, times), zone, policy, label)
 
     def next_after(self, instant: datetime) -> datetime | None:
         """The first slot strictly later than ``instant``."""
