@@ -104,6 +104,8 @@ class Host:
                     wait_for_clock=settings.wait_for_clock,
                 ),
             )
+            for incident in store.incidents:
+                self.notifier.error(incident, kind="store")
             if not self._stop_wanted:
                 await self._run_kernel(self.kernel)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import MAXYEAR, date, datetime
+from math import prod
 
 from dateutil import rrule as dateutil
 
@@ -23,6 +24,14 @@ __all__ = ["LongPeriods"]
 PERIODS_AHEAD = {"YEARLY": 10_000, "MONTHLY": 5_000, "WEEKLY": 10_000}
 """How many periods are asked for at a time. The calendar repeats after 400 years; an INTERVAL
 stretches that."""
+
+DAYS = {"YEARLY": 366, "MONTHLY": 31, "WEEKLY": 7}
+READINGS_AHEAD = 1_000_000
+"""How many readings may be looked at in one go, whether or not the rule lets them through."""
+
+PERIODS_AT_LEAST = {"YEARLY": 41, "MONTHLY": 41 * 12, "WEEKLY": 41 * 53}
+"""Periods that are asked for however full they are: 29 February on a weekday comes at the latest
+after 40 years."""
 
 
 class LongPeriods:
@@ -42,7 +51,7 @@ class LongPeriods:
         none is near enough (:data:`PERIODS_AHEAD`)."""
         earliest = max(reading, self._dtstart)
         period = self._period_of(earliest)
-        ahead = PERIODS_AHEAD[self._rule.frequency] * self._rule.interval
+        ahead = self._periods_ahead() * self._rule.interval
         while (start := self._start_of(period)) is not None:
             end = self._start_of(period + ahead) or datetime.max
             found = False
@@ -53,6 +62,13 @@ class LongPeriods:
             if not found:
                 return
             period += ahead
+
+    def _periods_ahead(self) -> int:
+        """How many periods to ask for, so that those full of times of day cost little more."""
+        frequency, numbers = self._rule.frequency, self._rule.numbers
+        times = prod(len(numbers[name]) for name in ("BYHOUR", "BYMINUTE", "BYSECOND"))
+        affordable = READINGS_AHEAD // (DAYS[frequency] * times)
+        return max(PERIODS_AT_LEAST[frequency], min(PERIODS_AHEAD[frequency], affordable))
 
     def _walk(self, start: datetime, end: datetime) -> Iterator[datetime]:
         rule = self._rule
