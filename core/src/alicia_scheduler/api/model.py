@@ -111,6 +111,12 @@ class ScheduledEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     range of dates (``2026-12-24/2027-01-06``, both included), a weekday (``sat``), or the name of
     a calendar of the configuration. ``dst_gap`` and ``dst_overlap`` replace the schedule type's
     own rule for readings that a clock change skips or repeats; None keeps it.
+
+    No attempt begins later than ``retry_max_age`` after the slot was due, and none follows an
+    error whose class is in ``no_retry_on``. A chain of retries ends when the next slot is due,
+    unless ``retry_yields`` is False. After ``pause_on_failure`` failed executions in a row the
+    event pauses itself. Of those that wait for a place, the highest ``priority`` is first;
+    ``limit`` names a limit of the configuration that the event shares with others.
     """
 
     event_id: str
@@ -127,9 +133,15 @@ class ScheduledEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     retry_backoff: float = 2.0
     retry_max_delay: float = 3600.0
     retry_jitter: float = 0.1
+    retry_max_age: float | None = None
+    retry_yields: bool = True
+    no_retry_on: tuple[str, ...] = ()
+    pause_on_failure: int | None = None
     timeout: float = 300.0
     mode: Mode = Mode.SINGLE
     max_executions: int = 10
+    priority: int = 0
+    limit: str | None = None
     misfire: Misfire = Misfire.LATEST
     misfire_grace: float | None = None
     jitter: float = 0.0

@@ -19,6 +19,7 @@ from alicia_scheduler.api.model import (
     EventExecution,
     EventRecord,
     EventState,
+    Notification,
     ScheduledEvent,
     Status,
 )
@@ -26,12 +27,14 @@ from alicia_scheduler.api.model import (
 __all__ = [
     "Change",
     "Damaged",
+    "DropNotifications",
     "Due",
     "ExecutionPlace",
     "RemoveEvent",
     "SaveEvent",
     "SaveExecution",
     "SaveFact",
+    "SaveNotification",
     "SaveState",
     "SlotTaken",
     "Store",
@@ -82,7 +85,30 @@ class SaveFact(msgspec.Struct, frozen=True):
     value: Any
 
 
-Change = SaveEvent | SaveState | RemoveEvent | SaveExecution | SaveFact
+class SaveNotification(msgspec.Struct, frozen=True):
+    """Keep a notification until every sink that must not miss it has written it.
+
+    Kept in the same transaction as what it tells of, it can neither get lost nor be invented.
+    """
+
+    notification: Notification
+
+
+class DropNotifications(msgspec.Struct, frozen=True):
+    """Forget the kept notifications up to a sequence number, itself included."""
+
+    up_to: int
+
+
+Change = (
+    SaveEvent
+    | SaveState
+    | RemoveEvent
+    | SaveExecution
+    | SaveFact
+    | SaveNotification
+    | DropNotifications
+)
 
 
 class Due(msgspec.Struct, frozen=True):
@@ -213,6 +239,10 @@ class Store(Protocol):
 
     async def facts(self) -> dict[str, Any]:
         """Everything that :class:`SaveFact` remembered, by name."""
+        ...
+
+    async def notifications(self, *, after: int, limit: int) -> list[Notification]:
+        """The kept notifications with a sequence number beyond ``after``, in its order."""
         ...
 
     async def trim(

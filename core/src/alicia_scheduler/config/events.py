@@ -67,9 +67,15 @@ class EventTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     retry_backoff: Annotated[float, Meta(ge=1)] = 2.0
     retry_max_delay: Duration = 3600.0
     retry_jitter: Annotated[float, Meta(ge=0, le=1)] = 0.1
+    retry_max_age: PositiveDuration | None = None
+    retry_yields: bool = True
+    no_retry_on: tuple[Text, ...] = ()
+    pause_on_failure: Count | None = None
     timeout: PositiveDuration = 300.0
     mode: Mode = Mode.SINGLE
     max_executions: Count = 10
+    priority: Annotated[int, Meta(ge=-1000, le=1000)] = 0
+    limit: Text | None = None
     misfire: Misfire = Misfire.LATEST
     misfire_grace: Duration | None = None
     jitter: Duration = 0.0

@@ -18,6 +18,7 @@ from alicia_scheduler.api.model import (
     EventExecution,
     EventRecord,
     EventState,
+    Notification,
     ScheduledEvent,
     Status,
     Step,
@@ -26,11 +27,13 @@ from alicia_scheduler.api.model import (
 )
 from alicia_scheduler.api.store import (
     Change,
+    DropNotifications,
     Due,
     RemoveEvent,
     SaveEvent,
     SaveExecution,
     SaveFact,
+    SaveNotification,
     SaveState,
 )
 
@@ -45,6 +48,7 @@ __all__ = [
     "event_record",
     "execution",
     "fact",
+    "notification",
     "operations",
 ]
 
@@ -109,6 +113,9 @@ _SAVE_FACT: Final = """
     ON CONFLICT (name) DO UPDATE SET value = excluded.value
 """
 
+_SAVE_NOTIFICATION: Final = "INSERT OR REPLACE INTO notifications (sequence, body) VALUES (?, ?)"
+_DROP_NOTIFICATIONS: Final = "DELETE FROM notifications WHERE sequence <= ?"
+
 _CLAIMING = frozenset((Trigger.SCHEDULE, Trigger.CATCHUP))
 
 EVENT_COLUMNS: Final = (
@@ -127,6 +134,7 @@ EXECUTION_COLUMNS: Final = (
 _encode = msgspec.json.Encoder().encode
 _decode_definition = msgspec.json.Decoder(ScheduledEvent).decode
 _decode_result = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_notification = msgspec.json.Decoder(Notification).decode
 _decode_fact = msgspec.json.Decoder().decode
 _decode_slots = msgspec.json.Decoder(list[float]).decode
 _decode_steps = msgspec.json.Decoder(tuple[Step, ...]).decode
@@ -155,6 +163,12 @@ def operations(changes: Sequence[Change]) -> list[Operation]:
         elif isinstance(change, SaveFact):
             value = _json(change.value, f"the fact {change.name}")
             done.append(Operation(_SAVE_FACT, (change.name, value)))
+        elif isinstance(change, SaveNotification):
+            told = change.notification
+            body = _json(told, f"the notification {told.sequence}")
+            done.append(Operation(_SAVE_NOTIFICATION, (told.sequence, body)))
+        elif isinstance(change, DropNotifications):
+            done.append(Operation(_DROP_NOTIFICATIONS, (change.up_to,)))
         else:
             done.extend(_removal(change))
     return done
@@ -271,6 +285,15 @@ def fact(row: Row) -> tuple[str, Any]:
     """Read ``(name, value)``."""
     name, value = row
     return name.decode(), _decode_fact(value)
+
+
+def notification(row: Row) -> Notification:
+    """Read ``(sequence, body)``."""
+    sequence, body = row
+    told = _decode_notification(body)
+    if told.sequence != sequence:
+        raise ValueError(f"the notification is that of sequence number {told.sequence}")
+    return told
 
 
 def _slots_json(slots: Sequence[datetime]) -> str:

@@ -139,7 +139,13 @@ _SECOND = Migration(
     ),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST, _SECOND)
+_THIRD = Migration(
+    3,
+    # What durable sinks have still to write; empty on a host without one.
+    ("CREATE TABLE notifications (sequence INTEGER PRIMARY KEY, body TEXT NOT NULL)",),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _SECOND, _THIRD)
 """Every step there has ever been, oldest first."""
 
 

@@ -13,7 +13,13 @@ from typing import Any, TypeVar
 
 import trio
 
-from alicia_scheduler.api.model import EventExecution, EventRecord, Status, to_epoch
+from alicia_scheduler.api.model import (
+    EventExecution,
+    EventRecord,
+    Notification,
+    Status,
+    to_epoch,
+)
 from alicia_scheduler.api.store import Change, Damaged, Due, ExecutionPlace
 from alicia_scheduler.store import connections
 from alicia_scheduler.store.connections import Synchronous
@@ -236,6 +242,10 @@ class SqliteStore:
     async def facts(self) -> dict[str, Any]:
         """See :meth:`Store.facts`."""
         return await self._read(self._queries.facts)
+
+    async def notifications(self, *, after: int, limit: int) -> list[Notification]:
+        """See :meth:`Store.notifications`."""
+        return await self._read(partial(self._queries.notifications, after=after, limit=limit))
 
     async def damaged(self) -> list[Damaged]:
         """See :meth:`Store.damaged`."""
