@@ -10,17 +10,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import trio
 from msgspec.structs import replace
 
 from alicia_scheduler.api.errors import StoreError
-from alicia_scheduler.api.model import EventExecution, OnInterrupted, Status, Trigger
-from alicia_scheduler.api.store import Change, Due, SaveExecution, SaveState, SlotTaken, Store
+from alicia_scheduler.api.model import EventExecution, Status
+from alicia_scheduler.api.store import Change, Due, SlotTaken, Store
 from alicia_scheduler.kernel import ledger
+from alicia_scheduler.kernel.accounts import Accounts
 from alicia_scheduler.kernel.agenda import Agenda
-from alicia_scheduler.kernel.attempt import Outcome, retry_delay
 from alicia_scheduler.kernel.catalog import Catalog, Entry
 from alicia_scheduler.kernel.clock import Clock
 from alicia_scheduler.kernel.decision import Decision
@@ -83,8 +83,9 @@ class Kernel:
         self.notifier = notifier
         self.agenda = Agenda()
         self.catalog = Catalog(store, types, clock)
+        self.accounts = Accounts(self)
         self.runner = Runner(
-            types, self, self.settings.max_concurrent, self.settings.catchup_stagger
+            types, self.accounts, self.settings.max_concurrent, self.settings.catchup_stagger
         )
         self.gate = ClockGate(clock, notifier)
         self.ready = trio.Event()
@@ -310,73 +311,5 @@ class Kernel:
             return False
         run = self.runner.cancel(execution_id, reason)
         if run is not None:
-            await self._end(run, Status.CANCELLED, reason=reason)
+            await self.accounts.end(run, Status.CANCELLED, reason=reason)
         return True
-
-    # -- accounts: what the runner reports ---------------------------------------------------
-
-    async def started(self, run: Run) -> None:
-        run.execution = ledger.started(run.execution, self.clock.now())
-        await self.commit([SaveExecution(run.execution)])
-        self.notifier.execution(run.execution, run.event.name)
-
-    async def ended(self, run: Run, outcome: Outcome) -> None:
-        if outcome.status is Status.COMPLETED:
-            await self._end(run, Status.COMPLETED, result=outcome.result)
-        elif run.cancel_reason == "shutdown":
-            await self._interrupted(run)
-        elif run.cancel_reason is not None or outcome.status is Status.CANCELLED:
-            await self._end(run, Status.CANCELLED, reason=run.cancel_reason or "cancelled")
-        elif outcome.retryable and run.execution.retry_count < run.event.max_retries:
-            await self._wait_for_retry(run, outcome)
-        else:
-            await self._end(run, Status.FAILED, error=outcome.error, reason=outcome.reason)
-
-    async def _end(
-        self,
-        run: Run,
-        status: Status,
-        *,
-        result: dict[str, object] | None = None,
-        error: str | None = None,
-        reason: str | None = None,
-    ) -> None:
-        run.execution = ledger.finished(
-            run.execution, status, self.clock.now(), result=result, error=error, reason=reason
-        )
-        changes: list[Change] = [SaveExecution(run.execution)]
-        changes += self.settle(run.execution)
-        await self.commit(changes)
-        self.notifier.execution(run.execution, run.event.name)
-
-    async def _wait_for_retry(self, run: Run, outcome: Outcome) -> None:
-        delay = retry_delay(run.event, run.execution.retry_count, outcome.after)
-        at = self.clock.now() + timedelta(seconds=delay)
-        execution = ledger.waiting(
-            run.execution, at, outcome.reason or "error", outcome.error or ""
-        )
-        run.execution = execution
-        await self.commit([SaveExecution(execution)])
-        self.runner.hold_retry(execution)
-        self.agenda.put(Due(at, execution.event_id, execution.execution_id))
-        self.notifier.execution(execution, run.event.name)
-
-    async def _interrupted(self, run: Run) -> None:
-        """The host stops: close the run, and leave its re-run pending for the next start, so that
-        a stop and a crash end the same way for the event."""
-        now = self.clock.now()
-        run.execution = ledger.finished(run.execution, Status.INTERRUPTED, now, reason="shutdown")
-        changes: list[Change] = [SaveExecution(run.execution), *self.settle(run.execution)]
-        if run.event.on_interrupted is OnInterrupted.RERUN:
-            slot = run.execution.scheduled_time
-            changes.append(SaveExecution(ledger.new_execution(run.event, slot, Trigger.RECOVERY)))
-        await self.commit(changes)
-        self.notifier.execution(run.execution, run.event.name)
-
-    def settle(self, execution: EventExecution) -> list[Change]:
-        """Count an ended execution into its event's state; the change to commit with it."""
-        entry = self.catalog.get(execution.event_id)
-        if entry is None:
-            return []
-        entry.state = ledger.settled(entry.state, execution)
-        return [SaveState(execution.event_id, entry.state)]

@@ -22,7 +22,7 @@ from alicia_scheduler.kernel.overdue import GRACE, Overdue
 from alicia_scheduler.kernel.planner import Occupancy
 from alicia_scheduler.kernel.prepared import Prepared, Types
 
-__all__ = ["Accounts", "Run", "Runner"]
+__all__ = ["Reports", "Run", "Runner"]
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +58,8 @@ class Run:
         return self.stage is Stage.ACTIVE
 
 
-class Accounts(Protocol):
-    """Who writes down what happens to a run: the kernel."""
+class Reports(Protocol):
+    """Who is told what happens to a run, and writes it down: the kernel's accounts."""
 
     async def started(self, run: Run) -> None:
         """Commit that the run's attempt begins; return when that is durable."""
@@ -75,14 +75,14 @@ class Runner:
 
     Args:
         types: runs the actions.
-        accounts: told of each start and end.
+        reports: told of each start and end.
         places: how many executions may run at once in this host.
         stagger: seconds between the starts of executions that catch up on missed slots.
     """
 
-    def __init__(self, types: Types, accounts: Accounts, places: int, stagger: float = 0.0) -> None:
+    def __init__(self, types: Types, reports: Reports, places: int, stagger: float = 0.0) -> None:
         self._types = types
-        self._accounts = accounts
+        self._reports = reports
         self._free = places
         self._stagger = stagger
         self._lanes: dict[str, list[Run]] = {}
@@ -242,14 +242,14 @@ class Runner:
     async def _live(self, run: Run, committed: bool) -> None:
         try:
             if not committed:
-                await self._accounts.started(run)
+                await self._reports.started(run)
             self._overdue.expect(run, within=run.event.timeout)
             outcome = await attempt(self._types, run.event, run.prepared, run.execution, run.scope)
             if run.given_up:
                 self._given_up.discard(run)
                 logger.warning("execution %s has ended after all", run.execution.execution_id)
                 return
-            await self._accounts.ended(run, outcome)
+            await self._reports.ended(run, outcome)
         except Exception:
             # A fault of ours must not end the host: this run is lost to the next recovery.
             logger.exception("execution %s could not be accounted", run.execution.execution_id)
@@ -275,7 +275,7 @@ class Runner:
         )
         reason = "timeout" if run.cancel_reason is None else "cancelled"
         error = f"the action ignored its cancellation for {GRACE:g} s and is no longer waited for"
-        await self._accounts.ended(run, Outcome(Status.FAILED, error=error, reason=reason))
+        await self._reports.ended(run, Outcome(Status.FAILED, error=error, reason=reason))
         self._leave(run)
 
     def _leave(self, run: Run) -> None:
