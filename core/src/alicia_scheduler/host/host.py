@@ -20,7 +20,8 @@ from alicia_scheduler.kernel.clock import Clock, SystemClock
 from alicia_scheduler.kernel.definitions import sync_origin
 from alicia_scheduler.kernel.kernel import Kernel, KernelSettings
 from alicia_scheduler.kernel.loop import run_kernel
-from alicia_scheduler.kernel.notifications import Notifier
+from alicia_scheduler.kernel.notifications import Notifier, Told
+from alicia_scheduler.kernel.records import Records
 from alicia_scheduler.store.lock import StateLock
 from alicia_scheduler.store.schema import STORE_FILE
 from alicia_scheduler.store.sqlite import SqliteStore
@@ -89,25 +90,32 @@ class Host:
         resolver = Resolver(self._registry, settings, checked.calendars, actions)
         async with (
             SqliteStore.open(store_file) as store,
+            Records.running(store, self.notifier, self.clock) as records,
             services_running(checked.services, surroundings),
             sinks_running(checked.sinks, surroundings),
             actions.running(),
         ):
             self.kernel = Kernel(
-                store,
+                records,
                 resolver,
                 self.clock,
-                self.notifier,
                 KernelSettings(
                     max_concurrent=settings.max_concurrent,
                     drain_timeout=settings.drain_timeout,
                     wait_for_clock=settings.wait_for_clock,
                 ),
             )
+            records.begun_anew = self._bring_back
             for incident in store.incidents:
                 self.notifier.error(incident, kind="store")
             if not self._stop_wanted:
                 await self._run_kernel(self.kernel)
+
+    async def _bring_back(self) -> None:
+        """A damaged store was begun anew: what the file defines is there again at once."""
+        if self.kernel is not None:
+            await sync_origin(self.kernel, "file", self._checked.events)
+            self.kernel.agenda.restart()
 
     async def _run_kernel(self, kernel: Kernel) -> None:
         difference = await sync_origin(kernel, "file", self._checked.events)
@@ -122,4 +130,5 @@ class Host:
             nursery.start_soon(follow_zone_data, kernel)
             await kernel.stopped.wait()
             nursery.cancel_scope.cancel()
-        self.notifier.emit("host_stopped", {"message": "schedule stopped"})
+        stopped = Told("host_stopped", {"message": "schedule stopped"})
+        await kernel.records.keep([], [stopped])

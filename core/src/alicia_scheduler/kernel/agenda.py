@@ -52,12 +52,16 @@ class Agenda:
     def __len__(self) -> int:
         return len(self._live)
 
-    def put(self, due: Due) -> None:
-        """Add an entry, or move the one of the same event or execution."""
+    def put(self, due: Due, *, beyond: bool = False) -> None:
+        """Add an entry, or move the one of the same event or execution.
+
+        Args:
+            beyond: take it in beyond the horizon too, because the store does not know it.
+        """
         key = due.execution_id or due.event_id
         if self._touched is not None:
             self._touched.add(key)
-        elif self._beyond(due):
+        elif not beyond and self._beyond(due):
             self._live.pop(key, None)
             return
         self._push(key, due)

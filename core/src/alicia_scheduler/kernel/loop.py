@@ -35,7 +35,7 @@ async def run_kernel(kernel: Kernel) -> None:
             try:
                 await _dispatch_once(kernel, steps)
             except StoreError as error:
-                kernel.store_failed("read from", error)
+                kernel.records.failed("read from", error)
                 kernel.agenda.changed = trio.Event()
                 with trio.move_on_after(STORE_PAUSE):
                     await kernel.agenda.changed.wait()

@@ -61,8 +61,9 @@ class Run:
 class Reports(Protocol):
     """Who is told what happens to a run, and writes it down: the kernel's accounts."""
 
-    async def started(self, run: Run) -> None:
-        """Commit that the run's attempt begins; return when that is durable."""
+    async def started(self, run: Run) -> bool:
+        """Commit that the run's attempt begins; return when that is durable. False when the run
+        must not begin and has been closed."""
         ...
 
     async def ended(self, run: Run, outcome: Outcome) -> None:
@@ -122,6 +123,10 @@ class Runner:
     def knows(self, execution_id: str) -> bool:
         """True while this execution runs, queues or waits for a place."""
         return execution_id in self._runs
+
+    def under_way(self) -> list[EventExecution]:
+        """Every execution that has not ended, as it stands."""
+        return [run.execution for run in self._runs.values()] + self.waiting_retries()
 
     def active(self) -> Iterator[Run]:
         """The runs that hold a place."""
@@ -241,8 +246,9 @@ class Runner:
 
     async def _live(self, run: Run, committed: bool) -> None:
         try:
-            if not committed:
-                await self._reports.started(run)
+            if not committed and not await self._reports.started(run):
+                self._leave(run)
+                return
             self._overdue.expect(run, within=run.event.timeout)
             outcome = await attempt(self._types, run.event, run.prepared, run.execution, run.scope)
             if run.given_up:
