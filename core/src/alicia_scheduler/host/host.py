@@ -88,11 +88,12 @@ class Host:
         surroundings = Surroundings(settings.instance, self.clock, self.notifier)
         actions = OpenActions(surroundings)
         resolver = Resolver(self._registry, settings, checked.calendars, actions)
+        journal = any(sink.options.durable for sink in checked.sinks)
         async with (
             SqliteStore.open(store_file) as store,
-            Records.running(store, self.notifier, self.clock) as records,
+            Records.running(store, self.notifier, self.clock, journal=journal) as records,
             services_running(checked.services, surroundings),
-            sinks_running(checked.sinks, surroundings),
+            sinks_running(checked.sinks, surroundings, records),
             actions.running(),
         ):
             self.kernel = Kernel(

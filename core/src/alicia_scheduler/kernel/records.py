@@ -149,13 +149,13 @@ class Records:
     def failed(self, doing: str, error: StoreError) -> None:
         """The store could not be written or read: tell it once, and begin to mend it."""
         self._damaged |= error.damaged
-        if self.degraded is None:
+        news, self.degraded = self.degraded is None, str(error)
+        if news:
             self._since = self._clock.elapsed()
             logger.error("could not %s the store, going on from memory: %s", doing, error)
             self.notifier.error(
                 f"could not {doing} the store, going on from memory: {error}", kind="store"
             )
-        self.degraded = str(error)
         self._work.set()
 
     async def _work_off(self) -> None:
@@ -204,12 +204,14 @@ class Records:
         return changes
 
     def _save_later(self, notification: Notification) -> None:
-        if self.degraded is not None or len(self._unsaved) >= UNSAVED_LIMIT:
+        if self.degraded is not None:
             self._backlog.add(self._numbers([notification]))
+            self.notifier.deliver([notification])
+        elif len(self._unsaved) >= UNSAVED_LIMIT:
             self.notifier.deliver([notification])
         else:
             self._unsaved.append(notification)
-        self._work.set()
+            self._work.set()
 
     async def _save_numbers(self) -> None:
         notifications = [*self._unsaved]
