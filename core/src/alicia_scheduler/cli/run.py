@@ -60,7 +60,13 @@ def run(config: str) -> None:
     # sqlite3 gives the interpreter away at every row, so beside a busy loop the store's thread
     # waits a switch interval a row: at Python's 5 ms a commit of 100 rows took over a second.
     sys.setswitchinterval(0.0005)
-    host = Host(configuration.settings, checked, registry, state_dir=configuration.state_dir)
+    host = Host(
+        configuration.settings,
+        checked,
+        registry,
+        state_dir=configuration.state_dir,
+        history=configuration.history,
+    )
     tally: Counter[str] = Counter()
     host.notifier.listen(lambda notification: _count(tally, notification))
     try:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import trio
 
-from alicia_scheduler.config.settings import Settings
+from alicia_scheduler.config.settings import HistorySettings, Settings
 from alicia_scheduler.host.actions import OpenActions
 from alicia_scheduler.host.check import Checked
 from alicia_scheduler.host.context import Surroundings
+from alicia_scheduler.host.history import HistoryKeeper
 from alicia_scheduler.host.registry import Registry
 from alicia_scheduler.host.resolver import Resolver
 from alicia_scheduler.host.services import services_running
@@ -40,6 +41,7 @@ class Host:
         registry: the installed plugins' types.
         state_dir: where the store lives; None keeps everything in memory.
         clock: the source of time.
+        history: how much of the past is kept.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Host:
         *,
         state_dir: Path | None,
         clock: Clock | None = None,
+        history: HistorySettings | None = None,
     ) -> None:
         self.clock = clock or SystemClock()
         self.notifier = Notifier(self.clock)
@@ -59,6 +62,7 @@ class Host:
         self._checked = checked
         self._registry = registry
         self._state_dir = state_dir
+        self._history = history or HistorySettings()
         self._stop_wanted = False
 
     async def run(self) -> None:
@@ -121,6 +125,8 @@ class Host:
     async def _run_kernel(self, kernel: Kernel) -> None:
         difference = await sync_origin(kernel, "file", self._checked.events)
         changes = ", ".join(f"{len(ids)} {what}" for what, ids in vars(difference).items() if ids)
+        history = HistoryKeeper(kernel.store, self.clock, self._history)
+        self.notifier.listen(history.listen)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(run_kernel, kernel)
             await kernel.ready.wait()
@@ -129,6 +135,7 @@ class Host:
             )
             self.started.set()
             nursery.start_soon(follow_zone_data, kernel)
+            nursery.start_soon(history.run)
             await kernel.stopped.wait()
             nursery.cancel_scope.cancel()
         stopped = Told("host_stopped", {"message": "schedule stopped"})
