@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -18,7 +19,7 @@ from alicia_scheduler.host.services import services_running
 from alicia_scheduler.host.sinks import sinks_running
 from alicia_scheduler.host.zonedata import follow_zone_data
 from alicia_scheduler.kernel.clock import Clock, SystemClock
-from alicia_scheduler.kernel.definitions import sync_origin
+from alicia_scheduler.kernel.definitions import Difference, sync_origin
 from alicia_scheduler.kernel.kernel import Kernel, KernelSettings
 from alicia_scheduler.kernel.loop import run_kernel
 from alicia_scheduler.kernel.notifications import Notifier, Told
@@ -123,7 +124,8 @@ class Host:
             self.kernel.agenda.restart()
 
     async def _run_kernel(self, kernel: Kernel) -> None:
-        difference = await sync_origin(kernel, "file", self._checked.events)
+        sync = partial(sync_origin, kernel, "file", self._checked.events)
+        difference = await kernel.records.insist(sync) or Difference()
         changes = ", ".join(f"{len(ids)} {what}" for what, ids in vars(difference).items() if ids)
         history = HistoryKeeper(kernel.store, self.clock, self._history)
         self.notifier.listen(history.listen)

@@ -83,6 +83,7 @@ async def _save(
 ) -> None:
     now = kernel.clock.now()
     entries: list[tuple[str, Entry]] = []
+    told: list[Told] = []
     for event in events:
         old = known.get(event.event_id)
         if old is None:
@@ -107,7 +108,9 @@ async def _save(
             entry = _scheduled(kernel, edited, state, now)
         difference.updated.append(event.event_id)
         entries.append(("event_updated", entry))
-    told: list[Told] = []
+        if edited.enabled is not old.event.enabled:
+            switched = "event_enabled" if edited.enabled else "event_disabled"
+            told.append(about_event(switched, entry.record))
     for event_type, entry in entries:
         told.append(about_event(event_type, entry.record))
         if entry.prepared is None and entry.event.enabled:
