@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from alicia_scheduler.api.model import EventExecution, OnInterrupted, Status, Trigger
+from alicia_scheduler.api.model import EventExecution, OnInterrupted, Status
 from alicia_scheduler.api.store import Change, Due, SaveExecution, SaveState
 from alicia_scheduler.kernel import ledger
 from alicia_scheduler.kernel.attempt import Outcome, retry_delay
+from alicia_scheduler.kernel.overdue import STUCK_LIMIT
 
 if TYPE_CHECKING:
     from alicia_scheduler.kernel.kernel import Kernel
     from alicia_scheduler.kernel.runner import Run
 
 __all__ = ["Accounts"]
+
+logger = logging.getLogger(__name__)
 
 
 class Accounts:
@@ -23,12 +27,19 @@ class Accounts:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
 
-    async def started(self, run: Run) -> None:
-        """An attempt begins that was not committed together with its slot."""
+    async def started(self, run: Run) -> bool:
+        """An attempt begins that was not committed together with its slot; or, when it has waited
+        past its ``retry_max_age``, it must not, and the execution ends."""
         kernel = self._kernel
-        run.execution = ledger.started(run.execution, kernel.clock.now())
+        now = kernel.clock.now()
+        ended = ledger.outdated(run.event, run.execution, now)
+        if ended is not None:
+            await self._close(run, ended)
+            return False
+        run.execution = ledger.started(run.execution, now)
         await kernel.commit([SaveExecution(run.execution)])
         kernel.notifier.execution(run.execution, run.event.name)
+        return True
 
     async def ended(self, run: Run, outcome: Outcome) -> None:
         """An attempt has ended: the execution ends with it, or waits for the next one."""
@@ -39,9 +50,21 @@ class Accounts:
         elif run.cancel_reason is not None or outcome.status is Status.CANCELLED:
             await self.end(run, Status.CANCELLED, reason=run.cancel_reason or "cancelled")
         elif outcome.retryable and run.execution.retry_count < run.event.max_retries:
-            await self._wait_for_retry(run, outcome)
+            await self._retry(run, outcome)
         else:
-            await self.end(run, Status.FAILED, error=outcome.error, reason=outcome.reason)
+            await self._fail(run, outcome)
+
+    def stuck(self, run: Run, still_open: int) -> None:
+        """An attempt ignores its cancellation."""
+        kind = run.prepared.action_type
+        message = (
+            f"execution {run.execution.execution_id} of event {run.event.event_id!r} ignores its "
+            f"cancellation (action type {kind!r}, {still_open} open); it is no longer waited for"
+        )
+        if still_open == STUCK_LIMIT:
+            message += f"; nothing more of {kind!r} starts until one of them ends"
+        logger.error("%s", message)
+        self._kernel.notifier.error(message, event_id=run.event.event_id, kind="stuck")
 
     async def end(
         self,
@@ -50,28 +73,63 @@ class Accounts:
         *,
         result: dict[str, object] | None = None,
         error: str | None = None,
+        error_class: str | None = None,
         reason: str | None = None,
     ) -> None:
         """The execution ends; nothing follows."""
-        kernel = self._kernel
-        run.execution = ledger.finished(
-            run.execution, status, kernel.clock.now(), result=result, error=error, reason=reason
+        ended = ledger.finished(
+            run.execution,
+            status,
+            self._kernel.clock.now(),
+            result=result,
+            error=error,
+            error_class=error_class,
+            reason=reason,
         )
-        await kernel.commit([SaveExecution(run.execution), *self._settled(run.execution)])
-        kernel.notifier.execution(run.execution, run.event.name)
+        await self._close(run, ended)
 
-    async def _wait_for_retry(self, run: Run, outcome: Outcome) -> None:
+    async def _close(self, run: Run, ended: EventExecution) -> None:
+        """Write an end down, with what it means for the event."""
         kernel = self._kernel
-        delay = retry_delay(run.event, run.execution.retry_count, outcome.after)
+        run.execution = ended
+        entry = kernel.catalog.get(ended.event_id)
+        paused_before = entry.state.paused_until if entry is not None else None
+        await kernel.commit([SaveExecution(ended), *self._settled(ended)])
+        kernel.notifier.execution(ended, run.event.name)
+        if entry is not None and entry.state.paused_until != paused_before:
+            kernel.tell_paused(entry)
+
+    async def _fail(self, run: Run, outcome: Outcome, because: str | None = None) -> None:
+        error = "; ".join(filter(None, (outcome.error, because)))
+        await self.end(
+            run,
+            Status.FAILED,
+            error=error,
+            error_class=outcome.error_class,
+            reason=outcome.reason,
+        )
+
+    async def _retry(self, run: Run, outcome: Outcome) -> None:
+        """Let the execution wait for its next attempt, unless its event wants none after this."""
+        kernel, event = self._kernel, run.event
+        if outcome.error_class in event.no_retry_on:
+            why = f"not tried again: no_retry_on has {outcome.error_class!r}"
+            await self._fail(run, outcome, why)
+            return
+        delay = retry_delay(event, run.execution.retry_count, outcome.after)
         at = kernel.clock.now() + timedelta(seconds=delay)
+        too_old = ledger.too_old(event, run.execution, at)
+        if too_old is not None:
+            await self._fail(run, outcome, too_old)
+            return
         execution = ledger.waiting(
-            run.execution, at, outcome.reason or "error", outcome.error or ""
+            run.execution, at, outcome.reason or "error", outcome.error or "", outcome.error_class
         )
         run.execution = execution
         await kernel.commit([SaveExecution(execution)])
-        kernel.runner.hold_retry(execution)
+        kernel.runner.retries.hold(execution)
         kernel.agenda.put(Due(at, execution.event_id, execution.execution_id))
-        kernel.notifier.execution(execution, run.event.name)
+        kernel.notifier.execution(execution, event.name)
 
     async def _interrupted(self, run: Run) -> None:
         """The host stops: close the run, and leave its re-run pending for the next start, so that
@@ -81,8 +139,7 @@ class Accounts:
         run.execution = ledger.finished(run.execution, Status.INTERRUPTED, now, reason="shutdown")
         changes: list[Change] = [SaveExecution(run.execution), *self._settled(run.execution)]
         if run.event.on_interrupted is OnInterrupted.RERUN:
-            slot = run.execution.scheduled_time
-            changes.append(SaveExecution(ledger.new_execution(run.event, slot, Trigger.RECOVERY)))
+            changes.append(SaveExecution(ledger.rerun(run.event, run.execution)))
         await kernel.commit(changes)
         kernel.notifier.execution(run.execution, run.event.name)
 
@@ -91,5 +148,5 @@ class Accounts:
         entry = self._kernel.catalog.get(execution.event_id)
         if entry is None:
             return []
-        entry.state = ledger.settled(entry.state, execution)
+        entry.state = ledger.settled(entry.event, entry.state, execution)
         return [SaveState(execution.event_id, entry.state)]

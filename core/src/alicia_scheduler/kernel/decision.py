@@ -23,6 +23,7 @@ class Decision:
         closed: executions that are final, with their event if it still exists.
         moved: events whose next slot has changed.
         cancelled: ids of executions to cancel.
+        paused: events that pause themselves, having failed too often.
     """
 
     launches: list[Run] = field(default_factory=list)
@@ -30,11 +31,15 @@ class Decision:
     closed: list[tuple[Entry | None, EventExecution]] = field(default_factory=list)
     moved: list[Entry] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
+    paused: list[Entry] = field(default_factory=list)
 
     def close(self, entry: Entry | None, execution: EventExecution) -> None:
         """Note a final record, and count it into the event's state."""
         if entry is not None:
-            entry.state = settled(entry.state, execution)
+            paused_before = entry.state.paused_until
+            entry.state = settled(entry.event, entry.state, execution)
+            if entry.state.paused_until != paused_before:
+                self.paused.append(entry)
         self.closed.append((entry, execution))
 
     def changes(self) -> list[Change]:
