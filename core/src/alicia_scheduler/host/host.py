@@ -11,6 +11,7 @@ from alicia_scheduler.config.settings import Settings
 from alicia_scheduler.host.actions import OpenActions
 from alicia_scheduler.host.check import Checked
 from alicia_scheduler.host.context import Surroundings
+from alicia_scheduler.host.kernelsettings import kernel_settings
 from alicia_scheduler.host.registry import Registry
 from alicia_scheduler.host.resolver import Resolver
 from alicia_scheduler.host.services import services_running
@@ -18,7 +19,7 @@ from alicia_scheduler.host.sinks import sinks_running
 from alicia_scheduler.host.zonedata import follow_zone_data
 from alicia_scheduler.kernel.clock import Clock, SystemClock
 from alicia_scheduler.kernel.definitions import sync_origin
-from alicia_scheduler.kernel.kernel import Kernel, KernelSettings
+from alicia_scheduler.kernel.kernel import Kernel
 from alicia_scheduler.kernel.loop import run_kernel
 from alicia_scheduler.kernel.notifications import Notifier
 from alicia_scheduler.store.lock import StateLock
@@ -86,7 +87,9 @@ class Host:
         settings, checked = self._settings, self._checked
         surroundings = Surroundings(settings.instance, self.clock, self.notifier)
         actions = OpenActions(surroundings)
-        resolver = Resolver(self._registry, settings, checked.calendars, actions)
+        resolver = Resolver(
+            self._registry, settings, checked.calendars, actions, limits=checked.limits
+        )
         async with (
             SqliteStore.open(store_file) as store,
             services_running(checked.services, surroundings),
@@ -98,11 +101,7 @@ class Host:
                 resolver,
                 self.clock,
                 self.notifier,
-                KernelSettings(
-                    max_concurrent=settings.max_concurrent,
-                    drain_timeout=settings.drain_timeout,
-                    wait_for_clock=settings.wait_for_clock,
-                ),
+                kernel_settings(settings, checked.limits),
             )
             for incident in store.incidents:
                 self.notifier.error(incident, kind="store")

@@ -123,13 +123,18 @@ class Kernel:
             raise
         now = self.clock.now()
         decision = Decision()
-        # Slots first: a retry that is due as well yields to its event's slot.
-        for entry in sorted(due, key=lambda entry: entry.execution_id is not None):
+        for entry in sorted(due, key=self._rank):
             if entry.execution_id is not None:
                 self._retry_is_due(entry.event_id, entry.execution_id, now, decision)
             else:
                 self._slot_is_due(entry, now, decision)
         await self.carry_out(decision)
+
+    def _rank(self, due: Due) -> tuple[int, bool]:
+        """Of what is due together the highest priority takes its place first; and slots before
+        retries, as a retry yields to its event's slot."""
+        entry = self.catalog.get(due.event_id)
+        return (-entry.event.priority if entry else 0, due.execution_id is not None)
 
     def _slot_is_due(self, due: Due, now: datetime, decision: Decision) -> None:
         entry = self.catalog.get(due.event_id)
