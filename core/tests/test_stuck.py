@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 import trio
 
 from alicia_scheduler.api import Mode, Status, StoreError, to_epoch
@@ -29,6 +30,53 @@ def deaf_until(second):
             await trio.sleep_until(until)
 
     return deaf
+
+
+class Cleanup(Exception):
+    pass
+
+
+async def hang_then_raise(config, execution):
+    try:
+        await trio.sleep_forever()
+    finally:
+        raise Cleanup("could not clean up")
+
+
+async def hang_in_a_nursery(config, execution):
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(hang_then_raise, config, execution)
+        nursery.start_soon(trio.sleep_forever)
+
+
+@pytest.mark.parametrize("action", [hang_then_raise, hang_in_a_nursery])
+async def test_what_an_action_raises_while_its_time_out_cancels_it_is_still_a_time_out(
+    action, autojump_clock
+):
+    event = at_instants(10, action={"type": "hang"}, timeout=4, max_retries=0)
+    async with running_kernel(actions={"hang": action}) as under_test:
+        await save_event(under_test.kernel, event)
+        await trio.sleep(30)
+        (execution,) = await under_test.history()
+    assert (execution.status, execution.reason) == (Status.FAILED, "timeout")
+    assert execution.error_message.startswith("timed out after 4 s: ")
+    assert "could not clean up" in execution.error_message
+
+
+@pytest.mark.parametrize("action", [hang_then_raise, hang_in_a_nursery])
+async def test_what_an_action_raises_while_somebody_cancels_it_is_still_a_cancellation(
+    action, autojump_clock
+):
+    event = at_instants(10, action={"type": "hang"})
+    async with running_kernel(actions={"hang": action}) as under_test:
+        await save_event(under_test.kernel, event)
+        await trio.sleep(12)
+        (execution,) = await under_test.history()
+        await under_test.kernel.cancel(execution.execution_id, "cancelled")
+        await trio.sleep(1)
+        (execution,) = await under_test.history()
+        assert under_test.kernel.runner.running == 0
+    assert (execution.status, execution.reason) == (Status.CANCELLED, "cancelled")
 
 
 async def test_a_stuck_attempt_is_told_as_an_error_with_its_class(autojump_clock):

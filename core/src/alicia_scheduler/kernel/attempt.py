@@ -33,6 +33,9 @@ ERROR_LIMIT = 4000
 CLASS_LIMIT = 100
 """Characters of an error's class."""
 
+_NOT_OURS = (trio.Cancelled, KeyboardInterrupt)
+"""What must travel on: it is meant for somebody further out."""
+
 OUR_CODE = str(Path(__file__).parent.parent)
 
 
@@ -72,21 +75,28 @@ async def attempt(
     outcome = Outcome(Status.CANCELLED)
     deadline = trio.current_time() + event.timeout
     scope.deadline = deadline
-    with scope:
-        try:
-            result = await types.run_action(prepared, execution)
-            outcome = Outcome(Status.COMPLETED, result=_kept(result))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - it is the outcome
-            outcome = _failure(error)
-    if scope.cancelled_caught and trio.current_time() >= deadline:
-        return Outcome(
-            Status.FAILED,
-            error=f"timed out after {event.timeout:g} s",
-            reason="timeout",
-            error_class="timeout",
-            retryable=True,
-        )
-    return outcome
+    try:
+        with scope:
+            try:
+                result = await types.run_action(prepared, execution)
+                outcome = Outcome(Status.COMPLETED, result=_kept(result))
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - it is the outcome
+                outcome = _failure(error)
+    except BaseException as error:
+        # What a nursery of the action's own raised beside the cancellation that the scope caught.
+        if not isinstance(error, BaseExceptionGroup) or error.subgroup(_NOT_OURS):
+            raise
+        outcome = _failure(error)
+    if outcome.status is Status.COMPLETED or trio.current_time() < deadline:
+        return outcome
+    said = f": {outcome.error}" if outcome.error else ""
+    return Outcome(
+        Status.FAILED,
+        error=f"timed out after {event.timeout:g} s{said}"[:ERROR_LIMIT],
+        reason="timeout",
+        error_class="timeout",
+        retryable=True,
+    )
 
 
 def retry_delay(event: ScheduledEvent, retry_count: int, after: float | None) -> float:
