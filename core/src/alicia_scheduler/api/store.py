@@ -245,6 +245,11 @@ class Store(Protocol):
         """The kept notifications with a sequence number beyond ``after``, in its order."""
         ...
 
+    async def excess_notifications(self, *, count: int, size: int) -> int:
+        """The sequence number up to which kept notifications must go so that at most ``count``
+        of them with at most ``size`` bytes of JSON stay; 0 when none must."""
+        ...
+
     async def trim(
         self,
         *,

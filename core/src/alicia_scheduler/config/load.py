@@ -14,13 +14,22 @@ from alicia_scheduler.config.calendars import read_calendar
 from alicia_scheduler.config.convert import convert_all
 from alicia_scheduler.config.document import Document
 from alicia_scheduler.config.limits import read_limits
-from alicia_scheduler.config.settings import Settings, check_timezone
+from alicia_scheduler.config.settings import HistorySettings, Settings, check_timezone
 from alicia_scheduler.config.wording import found, quote, suggest
 
 __all__ = ["Configuration", "load"]
 
 Table = dict[str, Any]
-TABLES = ("scheduler", "services", "sinks", "events", "plugins", "calendars", "limits")
+TABLES = (
+    "scheduler",
+    "history",
+    "services",
+    "sinks",
+    "events",
+    "plugins",
+    "calendars",
+    "limits",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +40,7 @@ class Configuration:
     Attributes:
         file: the file, as it was given.
         settings: ``[scheduler]``; defaults where it is wrong, so that checking can go on.
+        history: ``[history]``, likewise.
         services: ``[services.<name>]`` by name.
         sinks: ``[sinks.<name>]`` by name.
         events: ``[events.<id>]`` by id.
@@ -42,6 +52,7 @@ class Configuration:
 
     file: Path
     settings: Settings
+    history: HistorySettings
     services: dict[str, Table]
     sinks: dict[str, Table]
     events: dict[str, Table]
@@ -91,6 +102,8 @@ def configuration(document: Document) -> Configuration:
     loaded = Configuration(
         file=Path(document.name),
         settings=settings,
+        history=convert_all(data.get("history", {}), HistorySettings, issues, path=("history",))
+        or HistorySettings(),
         services=_named_tables(data, "services", issues),
         sinks=_named_tables(data, "sinks", issues),
         events=_named_tables(data, "events", issues),

@@ -26,6 +26,7 @@ from alicia_scheduler.kernel.kernel import Kernel, KernelSettings
 from alicia_scheduler.kernel.loop import run_kernel
 from alicia_scheduler.kernel.notifications import Notifier
 from alicia_scheduler.kernel.prepared import Prepared
+from alicia_scheduler.kernel.records import Records
 from alicia_scheduler.kernel.virtual import VirtualClock
 from alicia_scheduler.store.sqlite import SqliteStore
 
@@ -148,8 +149,11 @@ async def _rehearsed(
                 enough.set()
 
     notifier.listen(listen)
-    async with SqliteStore.open(None) as store:
-        kernel = Kernel(store, types, clock, notifier, settings)
+    async with (
+        SqliteStore.open(None) as store,
+        Records.running(store, notifier, clock) as records,
+    ):
+        kernel = Kernel(records, types, clock, settings)
         await sync_origin(kernel, "file", events)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(run_kernel, kernel)

@@ -23,7 +23,7 @@ from alicia_scheduler.config.plain import plain_all
 from alicia_scheduler.host.registry import Family, Offer, Registry, action_of
 from alicia_scheduler.host.resolver import exclusions_of
 from alicia_scheduler.host.services import ConfiguredService
-from alicia_scheduler.host.sinks import ConfiguredSink
+from alicia_scheduler.host.sinks import ConfiguredSink, SinkOptions
 from alicia_scheduler.kernel.prepared import Unresolved
 
 __all__ = ["Checked", "PluginTable", "check_configuration", "disabled_plugins"]
@@ -85,10 +85,7 @@ def check_configuration(
             "services", configuration.services, registry.services, found, checked
         )
     ]
-    checked.sinks = [
-        ConfiguredSink(offer, config)
-        for offer, config in _parts("sinks", configuration.sinks, registry.sinks, found, checked)
-    ]
+    checked.sinks = list(_sinks(configuration.sinks, registry.sinks, found, checked))
     checker = _EventChecker(registry, configuration, found, checked.unresolved, now)
     for event_id, raw in configuration.events.items():
         event = event_from_config(
@@ -126,6 +123,26 @@ def _parts(
             config = convert_all(options, offer.type.config, found, path=(table, name))
             if len(found) == before:
                 yield offer, config
+
+
+def _sinks(
+    raw: dict[str, Any],
+    family: Family[SinkType],
+    found: list[ConfigError],
+    checked: Checked,
+) -> Iterator[ConfiguredSink]:
+    """The sinks; some keys of their tables are the host's, the others are the sink's own."""
+    ours = SinkOptions.__struct_fields__
+    theirs = {
+        name: {key: value for key, value in table.items() if key not in ours}
+        for name, table in raw.items()
+    }
+    for offer, config in _parts("sinks", theirs, family, found, checked):
+        name = offer.type.name
+        table = {key: value for key, value in raw[name].items() if key in ours}
+        options = convert_all(table, SinkOptions, found, path=("sinks", name))
+        if options is not None:
+            yield ConfiguredSink(offer, config, options)
 
 
 class _EventChecker:

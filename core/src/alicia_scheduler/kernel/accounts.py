@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from alicia_scheduler.api.model import EventExecution, OnInterrupted, Status
+from msgspec.structs import replace
+
+from alicia_scheduler.api.model import EventExecution, OnInterrupted, ScheduledEvent, Status
 from alicia_scheduler.api.store import Change, Due, SaveExecution, SaveState
 from alicia_scheduler.kernel import ledger
 from alicia_scheduler.kernel.attempt import Outcome, retry_delay
+from alicia_scheduler.kernel.notifications import Told, about_event, about_execution
 from alicia_scheduler.kernel.overdue import STUCK_LIMIT
 
 if TYPE_CHECKING:
     from alicia_scheduler.kernel.kernel import Kernel
     from alicia_scheduler.kernel.runner import Run
 
-__all__ = ["Accounts"]
+__all__ = ["Accounts", "may_run_unrecorded"]
+
+UNRECORDED = "the store cannot be written, and this event must not run without a record of it"
+
+
+def may_run_unrecorded(event: ScheduledEvent) -> bool:
+    """False for an event that promises to run at most once: without a record of its start, a
+    crash would let it run again."""
+    return event.on_interrupted is OnInterrupted.RERUN
+
 
 logger = logging.getLogger(__name__)
 
@@ -28,18 +41,30 @@ class Accounts:
         self._kernel = kernel
 
     async def started(self, run: Run) -> bool:
-        """An attempt begins that was not committed together with its slot; or, when it has waited
-        past its ``retry_max_age``, it must not, and the execution ends."""
-        kernel = self._kernel
-        now = kernel.clock.now()
+        """An attempt begins that was not committed together with its slot. Returns False when it
+        must not, and has been closed: it has waited past its ``retry_max_age``, or it may not run
+        without a record of it and there can be none."""
+        now = self._kernel.clock.now()
         ended = ledger.outdated(run.event, run.execution, now)
         if ended is not None:
             await self._close(run, ended)
             return False
         run.execution = ledger.started(run.execution, now)
-        await kernel.commit([SaveExecution(run.execution)])
-        kernel.notifier.execution(run.execution, run.event.name)
-        return True
+        if await self._keep(run) or may_run_unrecorded(run.event):
+            return True
+        await self.hold_back(run)
+        return False
+
+    async def hold_back(self, run: Run) -> None:
+        """The start of a run that must not run twice could not be recorded: it does not run."""
+        run.execution = ledger.finished(
+            replace(run.execution, start_time=None),
+            Status.SKIPPED,
+            self._kernel.clock.now(),
+            error=UNRECORDED,
+            reason="unrecorded",
+        )
+        await self._keep(run)
 
     async def ended(self, run: Run, outcome: Outcome) -> None:
         """An attempt has ended: the execution ends with it, or waits for the next one."""
@@ -90,14 +115,15 @@ class Accounts:
 
     async def _close(self, run: Run, ended: EventExecution) -> None:
         """Write an end down, with what it means for the event."""
-        kernel = self._kernel
         run.execution = ended
-        entry = kernel.catalog.get(ended.event_id)
+        entry = self._kernel.catalog.get(ended.event_id)
         paused_before = entry.state.paused_until if entry is not None else None
-        await kernel.commit([SaveExecution(ended), *self._settled(ended)])
-        kernel.notifier.execution(ended, run.event.name)
+        changes = self._settled(ended)
+        paused: list[Told] = []
         if entry is not None and entry.state.paused_until != paused_before:
-            kernel.tell_paused(entry)
+            logger.warning("event %r pauses: %s", ended.event_id, entry.state.paused_reason)
+            paused.append(about_event("event_paused", entry.record))
+        await self._keep(run, *changes, also=paused)
 
     async def _fail(self, run: Run, outcome: Outcome, because: str | None = None) -> None:
         error = "; ".join(filter(None, (outcome.error, because)))
@@ -126,10 +152,10 @@ class Accounts:
             run.execution, at, outcome.reason or "error", outcome.error or "", outcome.error_class
         )
         run.execution = execution
-        await kernel.commit([SaveExecution(execution)])
+        durable = await self._keep(run)
         kernel.runner.retries.hold(execution)
-        kernel.agenda.put(Due(at, execution.event_id, execution.execution_id))
-        kernel.notifier.execution(execution, event.name)
+        due = Due(at, execution.event_id, execution.execution_id)
+        kernel.agenda.put(due, beyond=not durable)
 
     async def _interrupted(self, run: Run) -> None:
         """The host stops: close the run, and leave its re-run pending for the next start, so that
@@ -137,11 +163,16 @@ class Accounts:
         kernel = self._kernel
         now = kernel.clock.now()
         run.execution = ledger.finished(run.execution, Status.INTERRUPTED, now, reason="shutdown")
-        changes: list[Change] = [SaveExecution(run.execution), *self._settled(run.execution)]
+        changes = self._settled(run.execution)
         if run.event.on_interrupted is OnInterrupted.RERUN:
             changes.append(SaveExecution(ledger.rerun(run.event, run.execution)))
-        await kernel.commit(changes)
-        kernel.notifier.execution(run.execution, run.event.name)
+        await self._keep(run, *changes)
+
+    async def _keep(self, run: Run, *changes: Change, also: Sequence[Told] = ()) -> bool:
+        """Make the run's execution durable as it stands, with what changes along, and tell it.
+        Returns False when it is only in memory."""
+        told = [about_execution(run.execution, run.event.name), *also]
+        return await self._kernel.records.keep([SaveExecution(run.execution), *changes], told)
 
     def _settled(self, execution: EventExecution) -> list[Change]:
         """Count an ended execution into its event's state; the change to commit with it."""

@@ -8,6 +8,7 @@ from alicia_scheduler.api.model import EventExecution
 from alicia_scheduler.api.store import Change, SaveExecution, SaveState
 from alicia_scheduler.kernel.catalog import Entry
 from alicia_scheduler.kernel.ledger import settled
+from alicia_scheduler.kernel.notifications import Told, about_event, about_execution
 from alicia_scheduler.kernel.runner import Run
 
 __all__ = ["Decision"]
@@ -51,6 +52,16 @@ class Decision:
         states = {entry.event.event_id: entry.state for entry in touched}
         changes += [SaveState(event_id, state) for event_id, state in states.items()]
         return changes
+
+    def told(self) -> list[Told]:
+        """What is told about it, in the order of what happens."""
+        ends = [
+            about_execution(execution, owner.event.name if owner else execution.event_id)
+            for owner, execution in self.closed
+        ]
+        pauses = [about_event("event_paused", entry.record) for entry in self.paused]
+        runs = [*self.queued, *self.launches]
+        return [*ends, *pauses] + [about_execution(run.execution, run.event.name) for run in runs]
 
     def drop(self, execution_id: str) -> list[Run]:
         """Take an execution out; the runs that were reserved for it are returned."""

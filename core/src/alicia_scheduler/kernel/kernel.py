@@ -17,18 +17,19 @@ from msgspec.structs import replace
 
 from alicia_scheduler.api.errors import StoreError
 from alicia_scheduler.api.model import EventExecution, Status
-from alicia_scheduler.api.store import Change, Due, SlotTaken, Store
+from alicia_scheduler.api.store import Change, Due, SaveEvent, SaveExecution, SlotTaken
 from alicia_scheduler.kernel import ledger
-from alicia_scheduler.kernel.accounts import Accounts
+from alicia_scheduler.kernel.accounts import Accounts, may_run_unrecorded
 from alicia_scheduler.kernel.agenda import Agenda
 from alicia_scheduler.kernel.catalog import Catalog, Entry
 from alicia_scheduler.kernel.clock import Clock
 from alicia_scheduler.kernel.decision import Decision
 from alicia_scheduler.kernel.gate import ClockGate
-from alicia_scheduler.kernel.notifications import Notifier
+from alicia_scheduler.kernel.notifications import Told, about_error
 from alicia_scheduler.kernel.planner import Plan, plan_slot, plan_trigger
 from alicia_scheduler.kernel.prepared import Types
 from alicia_scheduler.kernel.rates import Rates
+from alicia_scheduler.kernel.records import Records
 from alicia_scheduler.kernel.runner import Run, Runner
 from alicia_scheduler.kernel.slots import advance
 
@@ -70,26 +71,26 @@ class Kernel:
     any more.
 
     Args:
-        store: open and exclusively ours.
+        records: running; makes durable what is decided and tells it.
         types: the installed schedule and action types.
         clock: the only source of time.
-        notifier: told of everything that happens.
     """
 
     def __init__(
         self,
-        store: Store,
+        records: Records,
         types: Types,
         clock: Clock,
-        notifier: Notifier,
         settings: KernelSettings | None = None,
     ) -> None:
         self.settings = settings or KernelSettings()
-        self.store = store
+        self.records = records
+        self.store = records.store
+        self.notifier = records.notifier
         self.clock = clock
-        self.notifier = notifier
+        records.in_hand = self._in_hand
         self.agenda = Agenda()
-        self.catalog = Catalog(store, types, clock)
+        self.catalog = Catalog(self.store, types, clock)
         self.accounts = Accounts(self)
         self.runner = Runner(
             types,
@@ -99,8 +100,8 @@ class Kernel:
             max_waiting=self.settings.max_waiting,
             stagger=self.settings.catchup_stagger,
         )
-        self.rates = Rates(clock, notifier, self.settings.min_interval)
-        self.gate = ClockGate(clock, notifier)
+        self.rates = Rates(clock, self.notifier, self.settings.min_interval)
+        self.gate = ClockGate(clock, self.notifier)
         self.ready = trio.Event()
         self.stopped = trio.Event()
         self.stopping = False
@@ -114,7 +115,7 @@ class Kernel:
 
     async def handle(self, due: Sequence[Due]) -> None:
         """Plan everything that is due, commit it as one transaction, then start it."""
-        self.catalog.trim(self.runner.busy)
+        self.catalog.trim(self._needed)
         try:
             await self.catalog.load({entry.event_id for entry in due})
         except StoreError:
@@ -245,64 +246,57 @@ class Kernel:
 
     async def carry_out(self, decision: Decision) -> None:
         """Commit a decision, then let it happen: mark before act."""
-        await self._commit_decision(decision)
+        if not await self._commit_decision(decision):
+            await self._hold_back(decision)
         for entry in decision.moved:
             self.put_next(entry)
-        for owner, execution in decision.closed:
-            self.notifier.execution(execution, owner.event.name if owner else execution.event_id)
-        for entry in decision.paused:
-            self.tell_paused(entry)
-        for run in decision.queued:
-            self.notifier.execution(run.execution, run.event.name)
         for execution_id in decision.cancelled:
             await self.cancel(execution_id, "restart")
         for run in decision.launches:
-            self.notifier.execution(run.execution, run.event.name)
             self.runner.launch(run)
 
-    async def _commit_decision(self, decision: Decision) -> None:
-        """Commit; an execution whose slot the store knows to have run already is left out."""
-        while changes := decision.changes():
+    async def _commit_decision(self, decision: Decision) -> bool:
+        """Commit; an execution whose slot the store knows to have run already is left out.
+        Returns False when it is only in memory."""
+        refusals: list[Told] = []
+        told = decision.told()
+        first = self.notifier.reserve(len(told))
+        while True:
             try:
-                await self.store.commit(changes)
+                return await self.records.keep(decision.changes(), told, first)
             except SlotTaken as taken:
                 logger.error("refused by the store: %s", taken)
-                self.notifier.error(str(taken), event_id=taken.event_id, kind="slot taken")
+                refusals.append(about_error(str(taken), event_id=taken.event_id, kind="slot taken"))
                 for run in decision.drop(taken.execution_id):
                     self.runner.withdraw(run)
-                if len(decision.changes()) == len(changes):
-                    return
-            except StoreError as error:
-                self.store_failed("write to", error)
-                return
-            else:
-                return
+                told = [*decision.told(), *refusals]
+
+    async def _hold_back(self, decision: Decision) -> None:
+        """The starts could not be recorded: an event that must not run twice does not run."""
+        for run in [run for run in decision.launches if not may_run_unrecorded(run.event)]:
+            decision.launches.remove(run)
+            self.runner.withdraw(run)
+            await self.accounts.hold_back(run)
 
     def put_next(self, entry: Entry) -> None:
         """Put an event's next slot on the agenda, or take the event off it."""
+        event_id = entry.event.event_id
         if entry.state.next_due is not None and entry.event.enabled:
-            self.agenda.put(Due(entry.state.next_due, entry.event.event_id))
+            beyond = self.records.holds(event_id)
+            self.agenda.put(Due(entry.state.next_due, event_id), beyond=beyond)
         else:
-            self.agenda.discard(entry.event.event_id)
+            self.agenda.discard(event_id)
 
-    async def commit(self, changes: Sequence[Change]) -> None:
-        """Make changes durable. Trouble with the store is told and does not stop the schedule."""
-        if not changes:
-            return
-        try:
-            await self.store.commit(changes)
-        except StoreError as error:
-            self.store_failed("write to", error)
+    def _needed(self, event_id: str) -> bool:
+        """True while the catalog must not let go of an event."""
+        return self.runner.busy(event_id) or self.records.holds(event_id)
 
-    def store_failed(self, doing: str, error: StoreError) -> None:
-        """Tell that the store could not be written or read. The schedule goes on."""
-        logger.error("could not %s the store: %s", doing, error)
-        self.notifier.error(f"could not {doing} the store: {error}", kind="store")
-
-    def tell_paused(self, entry: Entry) -> None:
-        """Tell that an event has paused itself, and why."""
-        logger.warning("event %r pauses: %s", entry.event.event_id, entry.state.paused_reason)
-        self.notifier.event("event_paused", entry.record)
+    def _in_hand(self) -> list[Change]:
+        """All that a store which is begun anew must hold."""
+        events: list[Change] = [
+            SaveEvent(record.event, record.state) for record in self.catalog.records()
+        ]
+        return events + [SaveExecution(execution) for execution in self.runner.under_way()]
 
     # -- commands ------------------------------------------------------------------------
 

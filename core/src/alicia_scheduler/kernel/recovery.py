@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alicia_scheduler.api.model import EventExecution, OnInterrupted, Status
 from alicia_scheduler.kernel import ledger
@@ -25,11 +25,14 @@ async def recover(kernel: Kernel) -> None:
     All take their places in the lanes of their events, oldest slot first, before any new slot is
     planned, so that the overlap policy holds across a restart.
 
+    ``recovery`` is notified when there was something to settle, or when the last run of the host
+    was cut short.
+
     Missed slots need nothing here: they come up on the agenda as due, and the planner applies
     the misfire policy.
     """
     unfinished = await kernel.store.unfinished()
-    if not unfinished:
+    if not unfinished and not kernel.records.unclean:
         return
     await kernel.catalog.load({execution.event_id for execution in unfinished})
     found = {"interrupted": 0, "rerun": 0, "retrying": 0, "queued": 0}
@@ -45,11 +48,22 @@ async def recover(kernel: Kernel) -> None:
         elif not _waits_for_retry(execution):
             _requeue(kernel, execution, decision, found)
     await kernel.carry_out(decision)
-    summary = ", ".join(f"{count} {what}" for what, count in found.items() if count)
-    kernel.notifier.emit(
-        "recovery",
-        {"message": f"found unfinished executions: {summary}", "status": "recovered", **found},
-    )
+    kernel.notifier.emit("recovery", _report(kernel, found))
+
+
+def _report(kernel: Kernel, found: dict[str, int]) -> dict[str, Any]:
+    """What was found and done, for people and for machines."""
+    settled = ", ".join(f"{count} {what}" for what, count in found.items() if count)
+    unclean, starts = kernel.records.unclean, kernel.records.starts
+    before = "the last run was cut short" if unclean else "the last run stopped in order"
+    return {
+        "message": f"{before}; unfinished executions: {settled or 'none'}",
+        "status": "recovered",
+        "unclean": unclean,
+        "starts": starts.count,
+        "unclean_starts": starts.unclean,
+        **found,
+    }
 
 
 def _waits_for_retry(execution: EventExecution) -> bool:

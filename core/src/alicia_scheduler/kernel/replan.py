@@ -60,7 +60,7 @@ async def replan(kernel: Kernel, step: float) -> None:
             if entry is not None:
                 changes.append(SaveState(entry.event.event_id, entry.state))
         moved += len(changes)
-        await kernel.commit(changes)
+        await kernel.records.keep(changes)
     await _move_retries(kernel, step)
     kernel.agenda.restart()
     kernel.notifier.emit(
@@ -94,7 +94,9 @@ async def replan_calendars(kernel: Kernel, why: str) -> int:
             entry = held or kernel.catalog.entry(record.event, record.state)
             if refreshed(kernel, entry, now):
                 entries.append(entry)
-        await kernel.commit([SaveState(entry.event.event_id, entry.state) for entry in entries])
+        await kernel.records.keep(
+            [SaveState(entry.event.event_id, entry.state) for entry in entries]
+        )
         for entry in entries:
             kernel.put_next(entry)
         moved += len(entries)
@@ -157,4 +159,4 @@ async def _move_retries(kernel: Kernel, step: float) -> None:
         moved = replace(waiting, next_attempt_at=waiting.next_attempt_at + timedelta(seconds=step))
         kernel.runner.retries.hold(moved)
         changes.append(SaveExecution(moved))
-    await kernel.commit(changes)
+    await kernel.records.keep(changes)

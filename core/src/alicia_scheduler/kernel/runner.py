@@ -32,8 +32,8 @@ class Reports(Protocol):
     """Who is told what happens to a run, and writes it down: the kernel's accounts."""
 
     async def started(self, run: Run) -> bool:
-        """Commit that the run's attempt begins; return when that is durable. False when it must
-        not begin any more: then its end has been written down instead."""
+        """Commit that the run's attempt begins; return when that is durable. False when the run
+        must not begin and has been closed."""
         ...
 
     async def ended(self, run: Run, outcome: Outcome) -> None:
@@ -104,7 +104,7 @@ class Runner:
             free=self._lane_has_room(event, lane) and self._places.has_room(event.limit),
         )
 
-    def under_way(self, event_id: str) -> list[EventExecution]:
+    def of_event(self, event_id: str) -> list[EventExecution]:
         """All executions of an event that run or wait, for a retry too."""
         running = [run.execution for run in self._lanes.get(event_id, ())]
         return [*running, *self.retries.of_event(event_id)]
@@ -116,6 +116,10 @@ class Runner:
     def knows(self, execution_id: str) -> bool:
         """True while this execution runs, queues or waits for a place."""
         return execution_id in self._runs
+
+    def under_way(self) -> list[EventExecution]:
+        """Every execution that has not ended, as it stands."""
+        return [run.execution for run in self._runs.values()] + self.retries.all()
 
     @property
     def running(self) -> int:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from alicia_scheduler.api.model import EventState
 from alicia_scheduler.api.store import SaveState
 from alicia_scheduler.kernel.ledger import FOR_EVER
+from alicia_scheduler.kernel.notifications import about_event
 from alicia_scheduler.kernel.slots import slots_after
 
 if TYPE_CHECKING:
@@ -96,5 +97,6 @@ async def _entry(kernel: Kernel, event_id: str) -> Entry:
 
 async def _save(kernel: Kernel, entry: Entry, state: EventState, event_type: str) -> None:
     entry.state = state
-    await kernel.commit([SaveState(entry.event.event_id, state)])
-    kernel.notifier.event(event_type, entry.record)
+    await kernel.records.keep(
+        [SaveState(entry.event.event_id, state)], [about_event(event_type, entry.record)]
+    )

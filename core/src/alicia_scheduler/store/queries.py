@@ -92,6 +92,17 @@ _UNFINISHED = f"""
 
 _FACTS = "SELECT name, value FROM facts"
 
+_EXCESS_NOTIFICATIONS = """
+    SELECT coalesce(max(sequence), 0) FROM (
+        SELECT sequence,
+            row_number() OVER newest AS number,
+            sum(length(body)) OVER newest AS size
+        FROM notifications
+        WINDOW newest AS (ORDER BY sequence DESC)
+    )
+    WHERE number > ? OR size > ?
+"""
+
 _NOTIFICATIONS = "SELECT sequence, body FROM notifications WHERE sequence > ? ORDER BY sequence"
 
 # When the execution of the place is trimmed meanwhile, its slot is begun again: doubled in a
@@ -216,6 +227,12 @@ class Queries:
     def notifications(self, *, after: int, limit: int) -> list[Notification]:
         """See :meth:`Store.notifications`."""
         return self._page("notification", rows.notification, _NOTIFICATIONS, (after,), limit)
+
+    def excess_notifications(self, *, count: int, size: int) -> int:
+        """See :meth:`Store.excess_notifications`."""
+        with explained(self._place):
+            row = self._connection.execute(_EXCESS_NOTIFICATIONS, (count, size)).fetchone()
+            return int(row[0])
 
     def _page(
         self,

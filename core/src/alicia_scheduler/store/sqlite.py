@@ -247,6 +247,11 @@ class SqliteStore:
         """See :meth:`Store.notifications`."""
         return await self._read(partial(self._queries.notifications, after=after, limit=limit))
 
+    async def excess_notifications(self, *, count: int, size: int) -> int:
+        """See :meth:`Store.excess_notifications`."""
+        query = partial(self._queries.excess_notifications, count=count, size=size)
+        return await self._read(query)
+
     async def damaged(self) -> list[Damaged]:
         """See :meth:`Store.damaged`."""
         return await self._read(self._queries.damaged)

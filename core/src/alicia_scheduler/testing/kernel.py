@@ -17,6 +17,7 @@ from alicia_scheduler.kernel.kernel import Kernel, KernelSettings
 from alicia_scheduler.kernel.loop import run_kernel
 from alicia_scheduler.kernel.notifications import Notifier
 from alicia_scheduler.kernel.prepared import Prepared, Unresolved
+from alicia_scheduler.kernel.records import Records
 from alicia_scheduler.store.sqlite import SqliteStore
 from alicia_scheduler.testing.clock import START, VirtualClock
 
@@ -168,13 +169,14 @@ async def running_kernel(
     notifications: list[Notification] = []
     notifier.listen(notifications.append)
     types = ScriptedTypes({"note": note, **(actions or {})})
-    kernel = Kernel(store, types, clock, notifier, settings)
-    under_test = KernelUnderTest(kernel, clock, store, types, ran, notifications)
-    if before is not None:
-        await before(under_test)
     with clock.powered():
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(run_kernel, kernel)
-            await kernel.ready.wait()
-            yield under_test
-            kernel.stop()
+        async with Records.running(store, notifier, clock) as records:
+            kernel = Kernel(records, types, clock, settings)
+            under_test = KernelUnderTest(kernel, clock, store, types, ran, notifications)
+            if before is not None:
+                await before(under_test)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(run_kernel, kernel)
+                await kernel.ready.wait()
+                yield under_test
+                kernel.stop()

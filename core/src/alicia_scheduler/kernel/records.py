@@ -1,0 +1,341 @@
+"""The one way by which what the kernel decided becomes durable, and then known.
+
+Each commit carries the number of the last notification that tells of it, so numbers have no holes
+and no doubles, not even after a crash. When the store cannot be written the schedule goes on from
+memory: what could not be written is kept, bounded and counted, and written as soon as it can be.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import msgspec
+import trio
+
+from alicia_scheduler.api.errors import StoreError
+from alicia_scheduler.api.model import Notification
+from alicia_scheduler.api.store import (
+    Change,
+    SaveFact,
+    SaveNotification,
+    SlotTaken,
+    Store,
+)
+from alicia_scheduler.kernel.backlog import Backlog
+from alicia_scheduler.kernel.clock import Clock
+from alicia_scheduler.kernel.notifications import Notifier, Told
+
+__all__ = ["SEQUENCE", "Records", "Starts"]
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+SEQUENCE = "sequence"
+"""Name of the fact that holds the number of the last notification."""
+
+STARTS = "starts"
+"""Name of the fact that holds :class:`Starts`."""
+
+TRIES = 3
+"""So often something is tried that reads the store, at start."""
+
+TRY_EVERY = 5.0
+"""Seconds between two attempts to write to a store that could not be written (R25: 20 s)."""
+
+CHUNK = 500
+"""Changes of the backlog that are written in one transaction."""
+
+UNSAVED_LIMIT = 10_000
+"""Notifications without a change that wait for their number to be saved; beyond it they are
+delivered at once."""
+
+
+class Starts(msgspec.Struct, frozen=True):
+    """What the store knows of the runs of its host.
+
+    Attributes:
+        count: how often it has started.
+        unclean: how often it had not stopped in order before.
+        running: True from a start until an orderly stop.
+    """
+
+    count: int = 0
+    unclean: int = 0
+    running: bool = False
+
+
+class Records:
+    """Commits changes and delivers the notifications about them. Made by :meth:`running`.
+
+    Attributes:
+        in_hand: gives everything that a store which is begun anew must hold; the kernel sets it.
+        begun_anew: awaited after a damaged store was begun anew, for whoever can bring back more.
+        unclean: True when the run of the host before this one was cut short.
+        journal: True when every notification is kept in the store, because a sink must not miss
+            one.
+        degraded: why the store could not be written last, or None while it can be.
+        starts: how often a host has started on this store, and how often it had not stopped
+            in order before; this start included.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        notifier: Notifier,
+        clock: Clock,
+    ) -> None:
+        self.store = store
+        self.notifier = notifier
+        self.in_hand: Callable[[], list[Change]] = list
+        self.begun_anew: Callable[[], Awaitable[object]] | None = None
+        self.journal = False
+        self.unclean = False
+        self.degraded: str | None = None
+        self.starts = Starts()
+        self._clock = clock
+        self._backlog = Backlog()
+        self._damaged = False
+        self._since = 0.0
+        self._unsaved: deque[Notification] = deque()
+        self._work = trio.Event()
+        self._mended = trio.Event()
+
+    @classmethod
+    @asynccontextmanager
+    async def running(
+        cls, store: Store, notifier: Notifier, clock: Clock, *, journal: bool = False
+    ) -> AsyncIterator[Records]:
+        """Go on with the numbers of an earlier run; until the block ends, save what is emitted
+        and mend the store when it cannot be written. What then still waits gets a last try.
+
+        Args:
+            store: open and exclusively ours.
+            journal: keep every notification in the store, because a sink must not miss one.
+        """
+        records = cls(store, notifier, clock)
+        records.journal = journal
+        await records._begin()
+        async with trio.open_nursery() as nursery:
+            notifier.keep_with(records._save_later)
+            nursery.start_soon(records._work_off, name="records")
+            try:
+                yield records
+            finally:
+                notifier.keep_with(None)
+            nursery.cancel_scope.cancel()
+        # Only after an orderly end; one that was cut short is what recovery is for.
+        await records._finish()
+
+    async def _begin(self) -> None:
+        try:
+            facts = await self.store.facts()
+        except StoreError as error:
+            self.failed("read from", error)
+            return
+        self.notifier.resume(int(facts.get(SEQUENCE, 0)))
+        known = msgspec.convert(facts.get(STARTS, {}), Starts)
+        self.starts = Starts(known.count + 1, known.unclean + known.running, running=True)
+        self.unclean = known.running
+        await self.keep([SaveFact(STARTS, msgspec.to_builtins(self.starts))])
+
+    @property
+    def waiting(self) -> int:
+        """How many changes wait in memory because the store cannot be written."""
+        return len(self._backlog)
+
+    @property
+    def lost(self) -> int:
+        """How many changes were given up because too many waited."""
+        return self._backlog.lost
+
+    def holds(self, event_id: str) -> bool:
+        """True while the store knows an older state of this event than the kernel."""
+        return self._backlog.holds(event_id)
+
+    async def keep(
+        self, changes: Sequence[Change], told: Sequence[Told] = (), first: int | None = None
+    ) -> bool:
+        """Make ``changes`` durable, then let listeners hear what is ``told`` about them.
+
+        Nothing interrupts it: a change that was decided is carried through.
+
+        Args:
+            first: the first of the numbers that were reserved for ``told``, if they were.
+
+        Returns:
+            False when the changes are only in memory, because the store cannot be written.
+
+        Raises:
+            SlotTaken: a slot would have run twice; nothing was changed and nothing told. What is
+                told instead must use the same numbers.
+        """
+        if first is None:
+            first = self.notifier.reserve(len(told))
+        numbered = self.notifier.numbered(told, first)
+        with trio.CancelScope(shield=True):
+            durable = await self._write([*changes, *self._numbers(numbered)])
+        self.notifier.deliver(numbered)
+        return durable
+
+    def failed(self, doing: str, error: StoreError) -> None:
+        """The store could not be written or read: tell it once, and begin to mend it."""
+        self._damaged |= error.damaged
+        news, self.degraded = self.degraded is None, str(error)
+        if news:
+            self._mended = trio.Event()
+            self._since = self._clock.elapsed()
+            logger.error("could not %s the store, going on from memory: %s", doing, error)
+            self.notifier.error(
+                f"could not {doing} the store, going on from memory: {error}", kind="store"
+            )
+        self._work.set()
+
+    async def insist(self, reading: Callable[[], Awaitable[T]]) -> T | None:
+        """Do something that reads the store. When the store turns out to be damaged or cannot be
+        read, wait until it was mended and do it again; None when that does not help."""
+        for _ in range(TRIES):
+            try:
+                return await reading()
+            except StoreError as error:
+                self.failed("read from", error)
+                with trio.move_on_after(TRY_EVERY):
+                    await self._mended.wait()
+        return None
+
+    async def _work_off(self) -> None:
+        """Save the numbers of what was emitted, and mend a degraded store."""
+        while True:
+            if self.degraded is not None:
+                await self._mend()
+            elif self._unsaved:
+                await self._save_numbers()
+            else:
+                self._work = trio.Event()
+                await self._work.wait()
+
+    async def _write(self, wanted: list[Change]) -> bool:
+        if self.degraded is None:
+            try:
+                await self._commit(wanted)
+            except SlotTaken:
+                raise
+            except StoreError as error:
+                self.failed("write to", error)
+            else:
+                return True
+        self._backlog.add(wanted)
+        return False
+
+    async def _commit(self, wanted: list[Change]) -> None:
+        if not wanted:
+            return
+        try:
+            await self.store.commit(wanted)
+        except SlotTaken:
+            raise
+        except StoreError as error:
+            if error.transient or error.damaged:
+                raise
+            await self._write_singly(wanted)
+
+    def _numbers(self, numbered: Sequence[Notification]) -> list[Change]:
+        if not numbered:
+            return []
+        changes: list[Change] = [SaveFact(SEQUENCE, numbered[-1].sequence)]
+        if self.journal:
+            changes += map(SaveNotification, numbered)
+        return changes
+
+    def _save_later(self, notification: Notification) -> None:
+        if self.degraded is not None:
+            self._backlog.add(self._numbers([notification]))
+            self.notifier.deliver([notification])
+        elif len(self._unsaved) >= UNSAVED_LIMIT:
+            self.notifier.deliver([notification])
+        else:
+            self._unsaved.append(notification)
+            self._work.set()
+
+    async def _save_numbers(self) -> None:
+        notifications = [*self._unsaved]
+        self._unsaved.clear()
+        with trio.CancelScope(shield=True):
+            await self._write(self._numbers(notifications))
+        self.notifier.deliver(notifications)
+
+    async def _mend(self) -> None:
+        """Try to read and to write what waits; when that fails, wait for a while."""
+        anew = self._damaged
+        try:
+            if anew:
+                await self._begin_anew()
+            await self.store.facts()
+            await self._write_backlog()
+        except StoreError as error:
+            self._damaged |= error.damaged
+            self.degraded = str(error)
+            await trio.sleep(TRY_EVERY)
+            return
+        self._tell_recovered()
+        if anew and self.begun_anew is not None:
+            await self.begun_anew()
+
+    def _tell_recovered(self) -> None:
+        seconds = self._clock.elapsed() - self._since
+        lost = f"; {self.lost} changes were given up for lack of room" if self.lost else ""
+        message = f"the store is written again after {seconds:.1f} s{lost}"
+        data = {"message": message, "seconds": seconds, "lost": self.lost}
+        self.degraded = None
+        self._backlog.lost = 0
+        self._mended.set()
+        logger.warning("%s", message)
+        self.notifier.emit("store_recovered", data)
+
+    async def _begin_anew(self) -> None:
+        incident = await self.store.recover()
+        self._damaged = False
+        self.notifier.error(incident, kind="store")
+        self._backlog.add([*self.in_hand(), SaveFact(SEQUENCE, self.notifier.last)])
+
+    async def _write_backlog(self) -> None:
+        while changes := self._backlog.first(CHUNK):
+            try:
+                await self.store.commit(changes)
+            except StoreError as error:
+                if error.transient or error.damaged:
+                    raise
+                await self._write_singly(changes)
+            self._backlog.written(changes)
+
+    async def _write_singly(self, changes: Sequence[Change]) -> None:
+        """One of the changes is refused for what it holds: leave that one out, and tell."""
+        for change in changes:
+            try:
+                await self.store.commit([change])
+            except StoreError as error:
+                if error.transient or error.damaged:
+                    raise
+                message = f"the store refuses a {type(change).__name__}: {error}"
+                logger.error("%s", message)
+                self.notifier.error(message, kind="store")
+
+    async def _finish(self) -> None:
+        """One last attempt to write what waits, when the kernel has stopped."""
+        ended = msgspec.structs.replace(self.starts, running=False)
+        stopped = SaveFact(STARTS, msgspec.to_builtins(ended))
+        notifications = [*self._unsaved]
+        self._unsaved.clear()
+        if self.degraded is None:
+            await self._write([*self._numbers(notifications), stopped])
+        else:
+            self._backlog.add([*self._numbers(notifications), stopped])
+            try:
+                await self._write_backlog()
+            except StoreError as error:
+                logger.error("%d changes could not be written: %s", len(self._backlog), error)
+        self.notifier.deliver(notifications)
