@@ -112,11 +112,12 @@ class ScheduledEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     a calendar of the configuration. ``dst_gap`` and ``dst_overlap`` replace the schedule type's
     own rule for readings that a clock change skips or repeats; None keeps it.
 
-    No attempt begins later than ``retry_max_age`` after the slot was due, and none follows an
-    error whose class is in ``no_retry_on``. A chain of retries ends when the next slot is due,
-    unless ``retry_yields`` is False. After ``pause_on_failure`` failed executions in a row the
-    event pauses itself. Of those that wait for a place, the highest ``priority`` is first;
-    ``limit`` names a limit of the configuration that the event shares with others.
+    No further attempt begins later than ``retry_max_age`` after the slot was due, and none follows
+    an error whose class is in ``no_retry_on``. A waiting retry ends when the next execution of its
+    event is let in; with ``retry_yields`` False it counts as under way for the overlap mode. After
+    ``pause_on_failure`` failed executions in a row the event pauses itself. Of those that wait for
+    a place, the highest ``priority`` is first; ``limit`` names a limit of the configuration that
+    the event shares with others.
     """
 
     event_id: str
@@ -218,7 +219,7 @@ class EventExecution(msgspec.Struct, frozen=True, kw_only=True):
     ``overlap``, ``grace``, ``coalesced``, ``crash``, ``shutdown``, …). ``due_time`` is the slot
     plus the jitter drawn for it. ``error_class`` names the kind of an error for counting and for
     policies, beside the words for people in ``error_message``. ``steps`` is what happened to the
-    execution so far, oldest first.
+    execution so far, oldest first. ``retry_of`` is the execution that somebody had run again.
     """
 
     execution_id: str
@@ -237,6 +238,7 @@ class EventExecution(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     next_attempt_at: datetime | None = None
     steps: tuple[Step, ...] = ()
+    retry_of: str | None = None
 
     @property
     def attempt(self) -> int:

@@ -53,6 +53,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         state_dir: directory of database, lock and socket; relative to the configuration file's.
         instance: name of this host on the network, the same after every restart.
         max_concurrent: executions that may run at once, over all events.
+        max_waiting: executions that may wait to run, over all events; when so many do, the next
+            ones are skipped with the reason ``queue_full``.
+        min_interval: seconds between two slots of an event; faster ones are skipped, and told.
         drain_timeout: seconds that running executions have to end when the host stops.
         log_level: least important level that is logged.
         latitude: degrees north of the host's place, for schedules of the sun.
@@ -70,6 +73,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z", description="1 to 64 of A-Z a-z 0-9 _ -"),
     ] = "alicia"
     max_concurrent: Annotated[int, Meta(ge=1, le=10_000)] = 100
+    max_waiting: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+    min_interval: Annotated[float, Meta(ge=0.01, le=3600)] = 0.1
     drain_timeout: Annotated[float, Meta(ge=0, le=86_400)] = 10.0
     log_level: LogLevel = "info"
     latitude: Annotated[float, Meta(ge=-90, le=90)] | None = None

@@ -13,6 +13,7 @@ from alicia_scheduler.host.actions import OpenActions
 from alicia_scheduler.host.check import Checked
 from alicia_scheduler.host.context import Surroundings
 from alicia_scheduler.host.history import HistoryKeeper
+from alicia_scheduler.host.kernelsettings import kernel_settings
 from alicia_scheduler.host.registry import Registry
 from alicia_scheduler.host.resolver import Resolver
 from alicia_scheduler.host.services import services_running
@@ -20,7 +21,7 @@ from alicia_scheduler.host.sinks import sinks_running
 from alicia_scheduler.host.zonedata import follow_zone_data
 from alicia_scheduler.kernel.clock import Clock, SystemClock
 from alicia_scheduler.kernel.definitions import Difference, sync_origin
-from alicia_scheduler.kernel.kernel import Kernel, KernelSettings
+from alicia_scheduler.kernel.kernel import Kernel
 from alicia_scheduler.kernel.loop import run_kernel
 from alicia_scheduler.kernel.notifications import Notifier, Told
 from alicia_scheduler.kernel.records import Records
@@ -92,7 +93,9 @@ class Host:
         settings, checked = self._settings, self._checked
         surroundings = Surroundings(settings.instance, self.clock, self.notifier)
         actions = OpenActions(surroundings)
-        resolver = Resolver(self._registry, settings, checked.calendars, actions)
+        resolver = Resolver(
+            self._registry, settings, checked.calendars, actions, limits=checked.limits
+        )
         journal = any(sink.options.durable for sink in checked.sinks)
         async with (
             SqliteStore.open(store_file) as store,
@@ -105,11 +108,7 @@ class Host:
                 records,
                 resolver,
                 self.clock,
-                KernelSettings(
-                    max_concurrent=settings.max_concurrent,
-                    drain_timeout=settings.drain_timeout,
-                    wait_for_clock=settings.wait_for_clock,
-                ),
+                kernel_settings(settings, checked.limits),
             )
             records.begun_anew = self._bring_back
             for incident in store.incidents:

@@ -126,8 +126,7 @@ async def _remove(kernel: Kernel, records: Sequence[EventRecord], difference: Di
     changes: list[Change] = []
     for record in records:
         event_id = record.event.event_id
-        occupancy = kernel.runner.occupancy(event_id)
-        for execution in [*occupancy.running, *occupancy.retrying]:
+        for execution in kernel.runner.of_event(event_id):
             await kernel.cancel(execution.execution_id, "removed")
         changes.append(RemoveEvent(event_id))
         difference.removed.append(event_id)

@@ -95,15 +95,15 @@ SAVE_EXECUTION: Final = """
     INSERT INTO executions (
         execution_id, event_id, revision, scheduled_time, claim, status, trigger, start_time,
         end_time, retry_count, reason, next_attempt_at, error_message, result, due_time,
-        error_class, steps
-    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        error_class, steps, retry_of
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (execution_id) DO UPDATE SET
         revision = excluded.revision, status = excluded.status, trigger = excluded.trigger,
         start_time = excluded.start_time, end_time = excluded.end_time,
         retry_count = excluded.retry_count, reason = excluded.reason,
         next_attempt_at = excluded.next_attempt_at, error_message = excluded.error_message,
         result = excluded.result, due_time = excluded.due_time,
-        error_class = excluded.error_class, steps = excluded.steps
+        error_class = excluded.error_class, steps = excluded.steps, retry_of = excluded.retry_of
     WHERE event_id = excluded.event_id AND scheduled_time = excluded.scheduled_time
 """
 """Changes one row, or none when the id belongs to another event or slot."""
@@ -127,7 +127,8 @@ EVENT_COLUMNS: Final = (
 
 EXECUTION_COLUMNS: Final = (
     "execution_id, event_id, revision, scheduled_time, status, trigger, start_time, end_time, "
-    "retry_count, reason, next_attempt_at, error_message, result, due_time, error_class, steps"
+    "retry_count, reason, next_attempt_at, error_message, result, due_time, error_class, steps, "
+    "retry_of"
 )
 """What :func:`execution` reads."""
 
@@ -221,6 +222,7 @@ def _execution_values(run: EventExecution) -> Row:
         _seconds(run.due_time),
         run.error_class,
         _json(run.steps, f"the steps of {run.execution_id}") if run.steps else None,
+        run.retry_of,
     )
 
 
@@ -253,7 +255,7 @@ def execution(row: Row) -> EventExecution:
     """Read :data:`EXECUTION_COLUMNS`. Raises an Exception of any kind when the row is damaged."""
     (
         execution_id, event_id, revision, slot, status, trigger, start, end,
-        retries, reason, next_attempt, error, result, due_time, error_class, steps,
+        retries, reason, next_attempt, error, result, due_time, error_class, steps, retry_of,
     ) = row  # fmt: skip
     return EventExecution(
         execution_id=execution_id.decode(),
@@ -272,6 +274,7 @@ def execution(row: Row) -> EventExecution:
         error_class=_text(error_class),
         result=None if result is None else _decode_result(result),
         steps=() if steps is None else _decode_steps(steps),
+        retry_of=_text(retry_of),
     )
 
 

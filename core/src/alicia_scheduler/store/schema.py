@@ -145,7 +145,9 @@ _THIRD = Migration(
     ("CREATE TABLE notifications (sequence INTEGER PRIMARY KEY, body TEXT NOT NULL)",),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST, _SECOND, _THIRD)
+_FOURTH = Migration(4, ("ALTER TABLE executions ADD COLUMN retry_of TEXT",))
+
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
 """Every step there has ever been, oldest first."""
 
 
