@@ -467,3 +467,55 @@ async def test_what_cannot_run_again_is_refused_with_the_reason(what, autojump_c
     assert refused.value.code == code
     assert words in str(refused.value)
     assert len(history) == 1
+
+
+# -- failing and healthy -----------------------------------------------------------------------
+
+
+async def test_an_event_that_begins_to_fail_and_works_again_says_so_once_each(autojump_clock):
+    outcomes = iter([True, False, False, True, True])
+
+    async def sometimes(_config, _execution):
+        if not next(outcomes):
+            raise Permanent("the lamp does not answer")
+
+    async with running_kernel(actions={"sometimes": sometimes}) as k:
+        await save_event(k.kernel, make_event(action={"type": "sometimes"}))
+        await k.clock.advance(55)
+    (failing,) = k.told("event_failing")
+    assert (failing["event_id"], failing["failures_in_row"]) == ("event", 1)
+    (recovered,) = k.told("event_recovered")
+    assert (recovered["failures"], recovered["outage"]) == (2, 20.0)
+    assert recovered["failing_since"] is None
+
+
+async def test_an_event_that_fails_is_told_as_failing_in_the_transaction_of_its_failure(
+    autojump_clock,
+):
+    async def fail(_config, _execution):
+        raise Permanent("the lamp does not answer")
+
+    async with running_kernel(actions={"fail": fail}) as k:
+        await save_event(k.kernel, make_event(action={"type": "fail"}))
+        await k.clock.advance(15)
+        (record,) = await k.store.list_events()
+        types = [item.event_type for item in k.notifications]
+    assert record.state.failing_since == START + timedelta(seconds=10)
+    assert types[-2:] == ["execution_failed", "event_failing"]
+
+
+async def test_an_execution_that_is_tried_for_ever_keeps_a_bounded_number_of_steps(autojump_clock):
+    async def fail(_config, _execution):
+        raise Retryable("not yet")
+
+    async with running_kernel(actions={"fail": fail}) as k:
+        event = make_event(
+            action={"type": "fail"}, max_runs=1, max_retries=500, retry_delay=1, retry_backoff=1
+        )
+        await save_event(k.kernel, event)
+        await k.clock.advance(1000)
+        (execution,) = await k.history()
+    assert execution.retry_count == 500
+    assert len(execution.steps) == 100
+    assert [step.name for step in execution.steps[:3]] == ["due", "started", "attempt 2"]
+    assert [step.name for step in execution.steps[-2:]] == ["attempt 501", "ended"]

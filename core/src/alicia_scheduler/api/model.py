@@ -173,7 +173,8 @@ class EventState(msgspec.Struct, frozen=True, kw_only=True):
     Slots up to ``paused_until`` and the exact slots in ``skip_slots`` do not run; each is recorded
     as skipped. ``paused_reason`` says why the event is paused, in a stable word or a sentence.
     ``failures_in_row`` counts the executions that failed, with all their attempts, since the last
-    one that did not; ``pause_on_failure`` looks at it.
+    one that did not; ``pause_on_failure`` looks at it. ``failing_since`` is when the first of them
+    ended; an event that has it is failing.
     """
 
     next_run: datetime | None = None
@@ -189,6 +190,7 @@ class EventState(msgspec.Struct, frozen=True, kw_only=True):
     success_count: int = 0
     failure_count: int = 0
     failures_in_row: int = 0
+    failing_since: datetime | None = None
 
 
 class EventRecord(msgspec.Struct, frozen=True):

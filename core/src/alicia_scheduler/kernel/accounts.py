@@ -13,7 +13,7 @@ from alicia_scheduler.api.model import EventExecution, OnInterrupted, ScheduledE
 from alicia_scheduler.api.store import Change, Due, SaveExecution, SaveState
 from alicia_scheduler.kernel import ledger
 from alicia_scheduler.kernel.attempt import Outcome, retry_delay
-from alicia_scheduler.kernel.notifications import Told, about_event, about_execution
+from alicia_scheduler.kernel.notifications import Told, about_execution, about_transitions
 from alicia_scheduler.kernel.overdue import STUCK_LIMIT
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Accounts", "may_run_unrecorded"]
 
+logger = logging.getLogger(__name__)
+
 UNRECORDED = "the store cannot be written, and this event must not run without a record of it"
 
 
@@ -29,9 +31,6 @@ def may_run_unrecorded(event: ScheduledEvent) -> bool:
     """False for an event that promises to run at most once: without a record of its start, a
     crash would let it run again."""
     return event.on_interrupted is OnInterrupted.RERUN
-
-
-logger = logging.getLogger(__name__)
 
 
 class Accounts:
@@ -116,14 +115,8 @@ class Accounts:
     async def _close(self, run: Run, ended: EventExecution) -> None:
         """Write an end down, with what it means for the event."""
         run.execution = ended
-        entry = self._kernel.catalog.get(ended.event_id)
-        paused_before = entry.state.paused_until if entry is not None else None
-        changes = self._settled(ended)
-        paused: list[Told] = []
-        if entry is not None and entry.state.paused_until != paused_before:
-            logger.warning("event %r pauses: %s", ended.event_id, entry.state.paused_reason)
-            paused.append(about_event("event_paused", entry.record))
-        await self._keep(run, *changes, also=paused)
+        changes, told = self._settled(ended)
+        await self._keep(run, *changes, also=told)
 
     async def _fail(self, run: Run, outcome: Outcome, because: str | None = None) -> None:
         error = "; ".join(filter(None, (outcome.error, because)))
@@ -163,10 +156,10 @@ class Accounts:
         kernel = self._kernel
         now = kernel.clock.now()
         run.execution = ledger.finished(run.execution, Status.INTERRUPTED, now, reason="shutdown")
-        changes = self._settled(run.execution)
+        changes, told = self._settled(run.execution)
         if run.event.on_interrupted is OnInterrupted.RERUN:
             changes.append(SaveExecution(ledger.rerun(run.event, run.execution)))
-        await self._keep(run, *changes)
+        await self._keep(run, *changes, also=told)
 
     async def _keep(self, run: Run, *changes: Change, also: Sequence[Told] = ()) -> bool:
         """Make the run's execution durable as it stands, with what changes along, and tell it.
@@ -174,10 +167,13 @@ class Accounts:
         told = [about_execution(run.execution, run.event.name), *also]
         return await self._kernel.records.keep([SaveExecution(run.execution), *changes], told)
 
-    def _settled(self, execution: EventExecution) -> list[Change]:
-        """Count an ended execution into its event's state; the change to commit with it."""
+    def _settled(self, execution: EventExecution) -> tuple[list[Change], list[Told]]:
+        """Count an ended execution into its event's state: the change to commit with it, and
+        what to tell about the event."""
         entry = self._kernel.catalog.get(execution.event_id)
         if entry is None:
-            return []
-        entry.state = ledger.settled(entry.event, entry.state, execution)
-        return [SaveState(execution.event_id, entry.state)]
+            return [], []
+        before = entry.state
+        entry.state = ledger.settled(entry.event, before, execution)
+        told = about_transitions(entry.event, before, entry.state, execution)
+        return [SaveState(execution.event_id, entry.state)], told

@@ -43,6 +43,9 @@ __all__ = [
 FOR_EVER = datetime(9999, 12, 31, tzinfo=UTC)
 """``paused_until`` of an event that is paused until somebody resumes it."""
 
+STEP_LIMIT = 100
+"""Steps that an execution keeps at the most, however often it is tried."""
+
 _NOTIFICATION = {
     Status.COMPLETED: "execution_completed",
     Status.FAILED: "execution_failed",
@@ -223,9 +226,12 @@ def finished(
 
 
 def _stepped(execution: EventExecution, name: str, now: datetime) -> tuple[Step, ...]:
-    """The steps so far and one more, with its offset from the instant the slot was due."""
+    """The steps so far and one more, with its offset from the instant the slot was due. Of very
+    many, those in the middle are left out."""
     due = execution.due_time or execution.scheduled_time
     before = execution.steps or (Step("due", 0.0),)
+    if len(before) >= STEP_LIMIT:
+        before = before[: STEP_LIMIT // 2] + before[1 - STEP_LIMIT // 2 :]
     return (*before, Step(name, (now - due).total_seconds()))
 
 
@@ -238,11 +244,12 @@ def settled(event: ScheduledEvent, state: EventState, execution: EventExecution)
     if execution.start_time is None:
         return state
     failed = execution.status in (Status.FAILED, Status.INTERRUPTED)
-    in_row = state.failures_in_row
+    in_row, failing_since = state.failures_in_row, state.failing_since
     if execution.status is Status.FAILED:
         in_row += 1
+        failing_since = failing_since or execution.end_time
     elif execution.status is Status.COMPLETED:
-        in_row = 0
+        in_row, failing_since = 0, None
     state = replace(
         state,
         last_run=execution.start_time,
@@ -251,6 +258,7 @@ def settled(event: ScheduledEvent, state: EventState, execution: EventExecution)
         success_count=state.success_count + (execution.status is Status.COMPLETED),
         failure_count=state.failure_count + failed,
         failures_in_row=in_row,
+        failing_since=failing_since,
     )
     if event.pause_on_failure is None or in_row < event.pause_on_failure:
         return state

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FOR_EVER", "pause", "resume", "skip_next", "unskip"]
 
+SKIP_LIMIT = 1000
+"""Slots of an event that can be marked to be skipped at the same time."""
+
 
 async def pause(kernel: Kernel, event_id: str, until: datetime = FOR_EVER) -> None:
     """Let no slot up to ``until`` (aware) run. Manual triggers still do.
@@ -53,8 +56,11 @@ async def skip_next(kernel: Kernel, event_id: str) -> datetime | None:
 
     Raises:
         KeyError: there is no such event.
+        ValueError: as many slots are marked as can be.
     """
     entry = await _entry(kernel, event_id)
+    if len(entry.state.skip_slots) >= SKIP_LIMIT:
+        raise ValueError(f"{event_id!r} has {SKIP_LIMIT} skipped slots; pause it instead")
     slot = _next_unmarked(entry)
     if slot is not None:
         skip_slots = (*entry.state.skip_slots, slot)

@@ -71,16 +71,16 @@ _SAVE_DEFINITION: Final = """
 _SAVE_NEW_STATE: Final = """
     INSERT OR REPLACE INTO event_states (
         next_due, next_run, anchor, slot_count, last_run, last_status,
-        run_count, success_count, failure_count, failures_in_row, paused_until, paused_reason,
-        skip_slots, event_id, enabled
-    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        run_count, success_count, failure_count, failures_in_row, failing_since, paused_until,
+        paused_reason, skip_slots, event_id, enabled
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 SAVE_STATE: Final = """
     UPDATE event_states SET
         next_due = ?, next_run = ?, anchor = ?, slot_count = ?, last_run = ?, last_status = ?,
         run_count = ?, success_count = ?, failure_count = ?, failures_in_row = ?,
-        paused_until = ?, paused_reason = ?, skip_slots = ?
+        failing_since = ?, paused_until = ?, paused_reason = ?, skip_slots = ?
     WHERE event_id = ?
 """
 
@@ -121,7 +121,7 @@ _CLAIMING = frozenset((Trigger.SCHEDULE, Trigger.CATCHUP))
 EVENT_COLUMNS: Final = (
     "e.event_id, e.definition, s.next_due, s.next_run, s.anchor, s.slot_count, s.last_run, "
     "s.last_status, s.run_count, s.success_count, s.failure_count, s.failures_in_row, "
-    "s.paused_until, s.paused_reason, s.skip_slots"
+    "s.failing_since, s.paused_until, s.paused_reason, s.skip_slots"
 )
 """What :func:`event_record` reads, of ``events AS e`` and ``event_states AS s``."""
 
@@ -196,6 +196,7 @@ def _state_values(state: EventState) -> Row:
         state.success_count,
         state.failure_count,
         state.failures_in_row,
+        _seconds(state.failing_since),
         _seconds(state.paused_until),
         state.paused_reason,
         _slots_json(state.skip_slots) if state.skip_slots else None,
@@ -232,7 +233,7 @@ def event_record(row: Row) -> EventRecord:
     event = _decode_definition(definition)
     if event.event_id != event_id.decode():
         raise ValueError(f"the definition is that of {event.event_id!r}")
-    runs, successes, failures, in_row, paused_until, paused_reason, skip_slots = more
+    runs, successes, failures, in_row, failing, paused_until, paused_reason, skip_slots = more
     state = EventState(
         next_run=_instant(run_at),
         next_due=_instant(due_at),
@@ -247,6 +248,7 @@ def event_record(row: Row) -> EventRecord:
         success_count=int(successes),
         failure_count=int(failures),
         failures_in_row=int(in_row),
+        failing_since=_instant(failing),
     )
     return EventRecord(event, state)
 

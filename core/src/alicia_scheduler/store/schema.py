@@ -141,13 +141,15 @@ _SECOND = Migration(
 
 _THIRD = Migration(
     3,
-    # What durable sinks have still to write; empty on a host without one.
-    ("CREATE TABLE notifications (sequence INTEGER PRIMARY KEY, body TEXT NOT NULL)",),
+    (
+        # What durable sinks have still to write; empty on a host without one.
+        "CREATE TABLE notifications (sequence INTEGER PRIMARY KEY, body TEXT NOT NULL)",
+        "ALTER TABLE executions ADD COLUMN retry_of TEXT",
+        "ALTER TABLE event_states ADD COLUMN failing_since REAL",
+    ),
 )
 
-_FOURTH = Migration(4, ("ALTER TABLE executions ADD COLUMN retry_of TEXT",))
-
-MIGRATIONS: tuple[Migration, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _SECOND, _THIRD)
 """Every step there has ever been, oldest first."""
 
 
