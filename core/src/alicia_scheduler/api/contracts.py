@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -92,6 +93,12 @@ class PluginContext(Protocol):
     @property
     def instance(self) -> str:
         """Name of this host on the network, stable across restarts (letters, digits, ``-``)."""
+        ...
+
+    @property
+    def state_dir(self) -> Path | None:
+        """The host's directory for what must outlive it, which no other host uses at the same
+        time; None when this host keeps nothing. Name files after the plugin."""
         ...
 
     @property

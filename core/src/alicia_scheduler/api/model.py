@@ -221,7 +221,9 @@ class EventExecution(msgspec.Struct, frozen=True, kw_only=True):
     ``overlap``, ``grace``, ``coalesced``, ``crash``, ``shutdown``, …). ``due_time`` is the slot
     plus the jitter drawn for it. ``error_class`` names the kind of an error for counting and for
     policies, beside the words for people in ``error_message``. ``steps`` is what happened to the
-    execution so far, oldest first. ``retry_of`` is the execution that somebody had run again.
+    execution so far, oldest first. ``retry_of`` is the execution that somebody had run again. An
+    effect later than ``useful_until`` is worth nothing any more: the end of the grace in which the
+    slot may still start late. None when nobody can say.
     """
 
     execution_id: str
@@ -241,6 +243,7 @@ class EventExecution(msgspec.Struct, frozen=True, kw_only=True):
     next_attempt_at: datetime | None = None
     steps: tuple[Step, ...] = ()
     retry_of: str | None = None
+    useful_until: datetime | None = None
 
     @property
     def attempt(self) -> int:

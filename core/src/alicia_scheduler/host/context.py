@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 import trio
@@ -53,12 +54,14 @@ class Surroundings:
 
     Attributes:
         instance: the host's name on the network.
+        state_dir: the host's directory, or None when it keeps nothing.
     """
 
     instance: str
     clock: Clock
     notifier: Notifier
     services: RunningServices = field(default_factory=RunningServices)
+    state_dir: Path | None = None
 
     def context(self, plugin: str) -> HostContext:
         """The handle on the host for a part of ``plugin``."""
@@ -71,6 +74,7 @@ class HostContext:
     def __init__(self, plugin: str, surroundings: Surroundings) -> None:
         self.plugin = plugin
         self.instance = surroundings.instance
+        self.state_dir = surroundings.state_dir
         self.logger = logging.getLogger(f"alicia_scheduler.plugin.{plugin}")
         self._clock = surroundings.clock
         self._services = surroundings.services

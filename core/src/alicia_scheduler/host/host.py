@@ -91,7 +91,9 @@ class Host:
 
     async def _run_with(self, store_file: Path | None) -> None:
         settings, checked = self._settings, self._checked
-        surroundings = Surroundings(settings.instance, self.clock, self.notifier)
+        surroundings = Surroundings(
+            settings.instance, self.clock, self.notifier, state_dir=self._state_dir
+        )
         actions = OpenActions(surroundings)
         resolver = Resolver(
             self._registry, settings, checked.calendars, actions, limits=checked.limits

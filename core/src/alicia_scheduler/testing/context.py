@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 import trio
@@ -23,6 +24,7 @@ class TestContext:
         plugin: the plugin's name; the logger is ``alicia_scheduler.plugin.<plugin>``.
         services: what :meth:`service` answers, by contract.
         instance: the host's name on the network.
+        state_dir: a directory for what must outlive the host, or None.
     """
 
     __test__ = False  # its name begins as pytest's test classes do
@@ -33,9 +35,11 @@ class TestContext:
         services: dict[type[Any], object] | None = None,
         *,
         instance: str = "test",
+        state_dir: Path | None = None,
     ) -> None:
         self.plugin = plugin
         self.instance = instance
+        self.state_dir = state_dir
         self.logger = logging.getLogger(f"alicia_scheduler.plugin.{plugin}")
         self.services = services or {}
         self.instant = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
