@@ -49,7 +49,14 @@ from alicia_scheduler.api.model import (
     to_epoch,
     to_wire,
 )
-from alicia_scheduler.api.mqtt import MqttConnection, MqttMessage, check_topic
+from alicia_scheduler.api.mqtt import (
+    MqttConnection,
+    MqttDelivered,
+    MqttMessage,
+    MqttOutbox,
+    MqttOutgoing,
+    check_topic,
+)
 from alicia_scheduler.api.store import Store, StoreContext
 from alicia_scheduler.api.walltime import (
     ClockChange,
@@ -85,7 +92,10 @@ __all__ = [
     "Misfire",
     "Mode",
     "MqttConnection",
+    "MqttDelivered",
     "MqttMessage",
+    "MqttOutbox",
+    "MqttOutgoing",
     "Notification",
     "OnGap",
     "OnInterrupted",

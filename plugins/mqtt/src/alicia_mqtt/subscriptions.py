@@ -120,10 +120,12 @@ class Subscriptions:
         self._readers: dict[str, list[Subscription]] = {}
         self._numbers: dict[str, int] = {}
         self._last_number = 0
+        self._forsaken: set[str] = set()
 
     def add(self, subscription: Subscription) -> None:
         """Let a reader take part."""
         topic_filter = subscription.topic_filter
+        self._forsaken.discard(topic_filter)
         self._readers.setdefault(topic_filter, []).append(subscription)
         if topic_filter not in self._numbers:
             self._last_number = self._last_number % NUMBERS + 1
@@ -137,6 +139,15 @@ class Subscriptions:
             return False
         del self._readers[topic_filter], self._numbers[topic_filter]
         return True
+
+    def forsake(self, topic_filter: str) -> None:
+        """Note a filter that nobody reads any more while there was no broker to be told."""
+        self._forsaken.add(topic_filter)
+
+    def take_forsaken(self) -> set[str]:
+        """The filters that a resumed session may still have, and that nobody reads."""
+        forsaken, self._forsaken = self._forsaken, set()
+        return forsaken
 
     def filters(self) -> list[str]:
         """Every filter that has a reader."""
