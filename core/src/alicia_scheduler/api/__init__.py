@@ -55,6 +55,7 @@ from alicia_scheduler.api.mqtt import (
     MqttMessage,
     MqttOutbox,
     MqttOutgoing,
+    check_filter,
     check_topic,
 )
 from alicia_scheduler.api.store import Store, StoreContext
@@ -121,6 +122,7 @@ __all__ = [
     "StoreError",
     "StoreType",
     "Trigger",
+    "check_filter",
     "check_topic",
     "clock_changes",
     "first_instant",

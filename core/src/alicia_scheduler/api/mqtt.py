@@ -19,6 +19,7 @@ __all__ = [
     "MqttMessage",
     "MqttOutbox",
     "MqttOutgoing",
+    "check_filter",
     "check_topic",
 ]
 
@@ -180,4 +181,27 @@ def check_topic(topic: str) -> str | None:
             return f"holds the control character U+{ord(character):04X}"
     if topic.startswith("$"):
         return "begins with '$', which is reserved for the broker"
+    return None
+
+
+def check_filter(topic_filter: str) -> str | None:
+    """Why a topic filter cannot be subscribed to, as half a sentence, or None when it can.
+
+    Rules of MQTT 5 sections 1.5.4 and 4.7.1.
+    """
+    if not topic_filter:
+        return "is empty"
+    try:
+        size = len(topic_filter.encode())
+    except UnicodeEncodeError:
+        return "holds a lone surrogate, which has no UTF-8 form"
+    if size > MAX_TOPIC_BYTES:
+        return f"is {size} bytes long; {MAX_TOPIC_BYTES} is the most"
+    if any(ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0 for character in topic_filter):
+        return "holds a control character"
+    levels = topic_filter.split("/")
+    if any("#" in level for level in levels[:-1]) or ("#" in levels[-1] and levels[-1] != "#"):
+        return "holds a '#' that is not the whole last level"
+    if any("+" in level and level != "+" for level in levels):
+        return "holds a '+' that is not a whole level"
     return None

@@ -17,7 +17,7 @@ from alicia_mqtt.outage import Outage
 from alicia_mqtt.outbox import Outbox
 from alicia_mqtt.outbox_file import OUTBOX_FILE, Loaded, OutboxFile
 from alicia_mqtt.outbox_journal import Journal
-from alicia_mqtt.subscriptions import Subscription, Subscriptions, check_filter
+from alicia_mqtt.subscriptions import Subscription, Subscriptions
 from alicia_mqtt.versions import VersionChoice
 from alicia_scheduler.api import (
     ConfigError,
@@ -26,6 +26,7 @@ from alicia_scheduler.api import (
     Permanent,
     Retryable,
     ServiceContext,
+    check_filter,
     check_topic,
 )
 
@@ -225,6 +226,7 @@ class Connection:
         """Use a link until it is lost, and return why it was."""
         since = trio.current_time()
         self._link = link
+        self.outbox.link_up()
         self._outage.end(protocol, wanted=self._config.protocol)
         try:
             for topic_filter in self._subscriptions.take_forsaken():
@@ -235,6 +237,7 @@ class Connection:
             return await self._send_until_lost(link)
         finally:
             self._link = None
+            self.outbox.link_lost(link.unsettled)
             # The broker remembers the numbers of unfinished messages at QoS 2, and would take new
             # ones with the same number for their repetition: then its session must not go on.
             self._resumable = 2 not in link.unsettled

@@ -150,23 +150,51 @@ class Outbox:
             payload=row.message.payload if taken_up else None,
         )
 
+    def link_up(self) -> None:
+        """The broker answers: what comes now need not go to disk."""
+        self._connected = True
+        now = self._now().timestamp()
+        for row in list(self._rows.values()):
+            if not row.waiters and now >= row.expires:
+                self._remove(row)  # nobody has taken it up while it was useful
+
     async def send_over(self, link: Link) -> None:
         """Send what waits, for as long as ``link`` holds; cancelled when it is lost."""
-        self._connected = True
-        self._drop_leftovers()
-        try:
-            async with trio.open_nursery() as nursery:
-                while True:
-                    self._changed = trio.Event()
-                    while (row := self._next()) is not None:
-                        self._begin(row)
-                        nursery.start_soon(self._send, link, row)
-                    until = self._settling_ends if self._lanes.holding else math.inf
-                    with trio.move_on_at(until):
-                        await self._changed.wait()
-        finally:
-            self._connected = False
-            self._lost(link.unsettled)
+        async with trio.open_nursery() as nursery:
+            while True:
+                self._changed = trio.Event()
+                while (row := self._next()) is not None:
+                    self._begin(row)
+                    nursery.start_soon(self._send, link, row)
+                until = self._settling_ends if self._lanes.holding else math.inf
+                with trio.move_on_at(until):
+                    await self._changed.wait()
+
+    def link_lost(self, unsettled: tuple[int, ...]) -> None:
+        """The link has ended; what it had under way is to be sent again, by the next one.
+
+        Args:
+            unsettled: see :attr:`alicia_mqtt.link.Link.unsettled`.
+        """
+        self._connected = False
+        lost = list(self._under_way.values())
+        self._under_way.clear()
+        alone = len(lost) == 1 and len(unsettled) == 1
+        for row in lost:
+            row.under_way = False
+            if unsettled and trio.current_time() - row.sent_at <= PROMPT:
+                row.losses += 1
+            if row.losses >= PARK_AFTER:
+                self._suspects[row.key] = row
+            if alone and row.losses >= PARK_AFTER:
+                self._tally.parked(row.message.topic, row.key)
+                self._remember(row.key, PARKED)
+                self._end(row, _poison(row.message.topic))
+            elif not self._expire(row) and row.sendable:
+                self._lanes.add(row)
+            self._lanes.free(row.lane)
+        for row in self._rows.values():
+            self._shelve(row)
 
     # -- whose turn it is ----------------------------------------------------------------------
 
@@ -242,13 +270,6 @@ class Outbox:
             "(outbox_limit, outbox_bytes)",
             error_class="outbox_full",
         )
-
-    def _drop_leftovers(self) -> None:
-        """Let go of what nobody has taken up while it was useful."""
-        now = self._now().timestamp()
-        for row in list(self._rows.values()):
-            if not row.waiters and now >= row.expires:
-                self._remove(row)
 
     def _fits(self, row: Row) -> bool:
         return len(self._rows) < self._limit and self._bytes + row.size <= self._limit_bytes
@@ -327,27 +348,6 @@ class Outbox:
             left = row.expires - now
         return replace(message, message_expiry=max(1, min(math.ceil(left), 2**32 - 1)))
 
-    def _lost(self, unsettled: tuple[int, ...]) -> None:
-        """The link has ended; what it had under way is to be sent again, by the next one."""
-        lost = list(self._under_way.values())
-        self._under_way.clear()
-        alone = len(lost) == 1 and len(unsettled) == 1
-        for row in lost:
-            row.under_way = False
-            if unsettled and trio.current_time() - row.sent_at <= PROMPT:
-                row.losses += 1
-            if row.losses >= PARK_AFTER:
-                self._suspects[row.key] = row
-            if alone and row.losses >= PARK_AFTER:
-                self._tally.parked(row.message.topic, row.key)
-                self._remember(row.key, PARKED)
-                self._end(row, _poison(row.message.topic))
-            elif not self._expire(row) and row.sendable:
-                self._lanes.add(row)
-            self._lanes.free(row.lane)
-        for row in self._rows.values():
-            self._shelve(row)
-
     def _end(self, row: Row, error: AliciaError | None) -> None:
         """The row is over. One that the disk knows is settled when the disk knows that too."""
         row.over = True
@@ -383,7 +383,7 @@ class Outbox:
 def _expired(row: Row) -> Permanent:
     return Permanent(
         f"the message on {row.message.topic!r} could not be delivered while it was useful: it had "
-        f"{max(0.0, row.expires - row.added):.0f} s",
+        f"{max(0.0, row.expires - row.added):.6g} s",
         error_class="expired",
     )
 
