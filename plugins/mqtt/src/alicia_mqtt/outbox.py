@@ -6,7 +6,7 @@ crash, for the repetitions of those executions to take up instead of publishing 
 
 The rules: one message of a lane at a time, by slot; lanes in order of arrival; nothing for which
 nobody waits; nothing later than its window. A message that was under way at two prompt losses of
-the connection is sent alone, and is parked when the connection is lost again (reliability.md R45).
+the connection, at the last of them alone, is parked (reliability.md R45).
 """
 
 from __future__ import annotations
@@ -32,11 +32,12 @@ __all__ = ["Outbox"]
 WINDOW = 100
 """Most messages of the outbox under way at a time; other publishers have places of their own."""
 
-PROMPT = 5.0
-"""Seconds from a send within which a loss of the connection counts against the message."""
+PROMPT = 1.0
+"""Seconds from a send within which a loss of the connection counts against the message: a broker
+that cannot bear one hangs up at once, and one that is silent or cut off takes longer to be left."""
 
 PARK_AFTER = 2
-"""Losses after which a message is sent alone, and parked if it was."""
+"""Losses after which a message is sent alone, and is parked if it was (R45)."""
 
 SETTLING = 10.0
 """Seconds after the start in which a message waits for earlier ones of its lane that were on disk
