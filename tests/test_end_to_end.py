@@ -193,37 +193,71 @@ async def test_after_a_stop_and_a_restart_no_slot_is_doubled_and_the_grid_goes_o
     )
 
 
-async def test_a_publish_during_a_broker_outage_is_retried_and_arrives_after_it(
-    host, broker, tmp_path
-):
-    moment = soon(3)
-    with Recorder(broker.port, "alicia/scheduler/availability") as recorder:
-        process = host(f"""
+async def until_run(tmp_path, condition):
+    """The one execution there is, once it is as wanted."""
+    deadline = time.monotonic() + 60
+    while True:
+        found = listing(tmp_path, "executions", "list")
+        if found and condition(found[0]):
+            (execution,) = found
+            return execution
+        assert time.monotonic() < deadline, found
+        time.sleep(0.1)
+
+
+LAMP = """
 [events.lamp]
 schedule_type = "once"
-schedule_config = {{ run_at = "{moment.isoformat()}" }}
-action = {{ topic = "home/lamp", message = "on", qos = 1, retain = true }}
+schedule_config = {{ run_at = "2099-01-01T00:00:00Z" }}
+action = {{ topic = "home/lamp", message = "on", qos = 1, retain = true, outbox = {outbox} }}
 retry_delay = 0.5
 retry_backoff = 1.0
-max_retries = 100
-""")
+max_retries = 1000
+"""
+
+
+async def trigger_without_broker(host, broker, tmp_path, outbox):
+    """A running host whose broker has gone before the lamp was triggered."""
+    with Recorder(broker.port, "alicia/scheduler/availability") as recorder:
+        process = host(LAMP.format(outbox=outbox))
         await recorder.wait_for("alicia/scheduler/availability")
-        broker.kill()
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            found = listing(tmp_path, "executions", "list")
-            if found and found[0]["retry_count"] >= 1:
-                break
-        assert found[0]["status"] in ("pending", "running")
-        assert found[0]["error_message"]
-        broker.start()
+    broker.kill()
+    command = [ALICIA, "events", "trigger", "lamp", "--state-dir", str(tmp_path / "state")]
+    deadline = time.monotonic() + 30
+    while subprocess.run(command, capture_output=True, check=False).returncode:  # opens last
+        assert time.monotonic() < deadline
+    return process
+
+
+async def arrived_after_the_outage(broker):
+    broker.start()
     with Recorder(broker.port, "home/lamp") as later:
         (message,) = await later.wait_for("home/lamp")
-        assert message.payload == b"on"
+    assert message.payload == b"on"
+
+
+async def test_a_publish_waits_for_its_broker_in_one_attempt(host, broker, tmp_path):
+    process = await trigger_without_broker(host, broker, tmp_path, "true")
+    waiting = await until_run(tmp_path, lambda run: run["status"] == "running")
+    assert waiting["useful_until"] == pytest.approx(waiting["scheduled_time"] + 3600)
+    time.sleep(0.5)
+    await arrived_after_the_outage(broker)
+    done = await until_run(tmp_path, lambda run: run["status"] == "completed")
+    assert done["retry_count"] == 0
+    assert done["result"]["outbox"]["waited"] >= 0.5
     assert stop(process)[0] == 0
-    (execution,) = listing(tmp_path, "executions", "list")
-    assert execution["status"] == "completed"
-    assert execution["retry_count"] >= 1
+
+
+async def test_without_the_outbox_it_is_retried_and_arrives_after_the_outage(
+    host, broker, tmp_path
+):
+    process = await trigger_without_broker(host, broker, tmp_path, "false")
+    tried = await until_run(tmp_path, lambda run: run["retry_count"] >= 1)
+    assert tried["status"] in ("pending", "running")
+    assert tried["error_class"] == "connection"
+    await arrived_after_the_outage(broker)
+    await until_run(tmp_path, lambda run: run["status"] == "completed")
+    assert stop(process)[0] == 0
 
 
 async def test_without_a_broker_the_host_starts_and_stops_normally(host, broker, tmp_path):
