@@ -63,9 +63,17 @@ class Audit:
         self.reruns = 0
         self._load = load
         self._ended: dict[str, Row] = {}
+        self._told_ends: set[str] = set()
+        self._told_numbers: set[int] = set()
 
     def after_a_kill(self, kept: Kept, effects: list[Row], heard: list[Row]) -> None:
-        """What must hold at any instant."""
+        """What must hold at any instant.
+
+        Args:
+            kept: what the store holds.
+            effects: everything that the witness did.
+            heard: what it was told since the last call.
+        """
         rows = {row["execution_id"]: row for row in kept.executions}
         self._store(kept, rows)
         self._ends(rows)
@@ -128,26 +136,20 @@ class Audit:
 
     def _told(self, rows: dict[str, Row], heard: list[Row]) -> None:
         """What a listener was told has been kept, and is told once."""
-        ends: Counter[str] = Counter()
-        numbers: Counter[int] = Counter()
         for line in heard:
-            numbers[line["sequence"]] += 1
+            if line["sequence"] in self._told_numbers:
+                self.findings.add("number told twice", line["sequence"])
+            self._told_numbers.add(line["sequence"])
             if "execution_id" not in line:
                 continue
-            row = rows.get(line["execution_id"])
-            if line["status"] in FINAL:
-                ends[line["execution_id"]] += 1
-                kept = row is not None and row["status"] == line["status"]
-            else:
-                kept = row is not None
-            if not kept:
+            execution_id, status = line["execution_id"], line["status"]
+            row = rows.get(execution_id)
+            if row is None or (status in FINAL and row["status"] != status):
                 self.findings.add("told and not kept", f"{line} against {row}")
-        for execution_id, times in ends.items():
-            if times > 1:
-                self.findings.add("two ends told", execution_id)
-        for number, times in numbers.items():
-            if times > 1:
-                self.findings.add("number told twice", number)
+            if status in FINAL:
+                if execution_id in self._told_ends:
+                    self.findings.add("two ends told", execution_id)
+                self._told_ends.add(execution_id)
 
     def _due(self, by_slot: dict[Slot, list[Row]]) -> Iterator[Slot]:
         """Every slot that was due, from the definitions."""

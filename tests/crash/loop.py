@@ -11,11 +11,11 @@ from statistics import median
 
 from tests.crash.audit import Audit
 from tests.crash.load import Load
-from tests.witness.process import Host, size_of, until
+from tests.witness.process import Host, Tail, size_of, until
 
 __all__ = ["Outcome", "killed_in_a_loop"]
 
-ROUND = 1.6
+ROUND = 2.0
 """Seconds of load for a round; a round takes less, so all of them are under load."""
 
 LONG_OUTAGE = 6.0
@@ -61,6 +61,7 @@ def killed_in_a_loop(
     load = Load.drawn(rng, time.time(), rounds * ROUND + 4, one_shots)
     host = Host(home, load.toml, defect=defect)
     outcome = Outcome(Audit(load))
+    heard = Tail(host.heard_file)
     try:
         # The first start makes the events; before that there is nothing to lose.
         _start(host, outcome)
@@ -68,14 +69,14 @@ def killed_in_a_loop(
         while outcome.kills.total() < rounds or time.time() < load.ends_at:
             kind = rng.choices(("at start", "at an effect", "at random"), (3, 5, 7))[0]
             _one_round(host, outcome, kind, rng)
-            outcome.audit.after_a_kill(host.kept(), host.effects(), host.heard())
+            outcome.audit.after_a_kill(host.kept(), host.effects(), heard.new())
             if outcome.audit.findings:
                 return outcome
         _start(host, outcome)
         until(lambda: _all_ended(host, load), "all that was due to end", patience=120)
         outcome.exit_code = host.stop()
         kept, effects = host.kept(), host.effects()
-        outcome.audit.at_the_end(kept, effects, host.heard())
+        outcome.audit.at_the_end(kept, effects, heard.new())
         outcome.effects = len(effects)
         outcome.statuses.update(row["status"] for row in kept.executions)
     except AssertionError as error:

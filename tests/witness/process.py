@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Host", "Kept", "kept_in", "size_of", "until"]
+__all__ = ["Host", "Kept", "Tail", "kept_in", "size_of", "until"]
 
 ALICIA = str(Path(sys.executable).parent / "alicia")
 SITE = Path(__file__).parent / "site"
@@ -96,12 +96,11 @@ class Host:
         self.log = home / "host.log"
         self.config = home / "home.toml"
         self.process: subprocess.Popen[bytes] | None = None
-        self._heard_before = 0
+        self._heard_since_start = Tail(self.heard_file)
         act = f'type = "witness.act", ledger = "{self.ledger}"'
         self.config.write_text(
             f'[scheduler]\ntimezone = "UTC"\nstate_dir = "{self.state}"\n{settings}\n'
-            f'[sinks."witness.hear"]\nledger = "{self.heard_file}"\n'
-            + events.replace("{act}", act)
+            f'[sinks."witness.hear"]\nledger = "{self.heard_file}"\n' + events.replace("{act}", act)
         )
         self._environ = {**os.environ, "PYTHONPATH": str(SITE), **(environ or {})}
         self._environ.pop("ALICIA_PLANT", None)
@@ -110,7 +109,7 @@ class Host:
 
     def start(self) -> None:
         """Start the process, in a group of its own; its words are appended to ``log``."""
-        self._heard_before = size_of(self.heard_file)
+        self._heard_since_start = Tail(self.heard_file, size_of(self.heard_file))
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [ALICIA, "run", str(self.config)],
@@ -121,10 +120,10 @@ class Host:
             )
 
     def runs(self) -> bool:
-        """True once the schedule of the process that was started last runs."""
+        """True once the schedule of the process that was started last runs; ask until it does."""
         process = self._running()
-        assert process.poll() is None, self.log.read_text()
-        lines = _lines(self.heard_file, self._heard_before)
+        assert process.poll() is None, self.log.read_text()[-10_000:]
+        lines = self._heard_since_start.new()
         return any(line["event_type"] == "host_started" for line in lines)
 
     def wait_until_it_runs(self) -> None:
@@ -150,11 +149,11 @@ class Host:
 
     def effects(self) -> list[dict[str, Any]]:
         """What the action did, in order."""
-        return _lines(self.ledger)
+        return Tail(self.ledger).new()
 
     def heard(self, event_type: str | None = None) -> list[dict[str, Any]]:
         """What the sink was told, in order."""
-        lines = _lines(self.heard_file)
+        lines = Tail(self.heard_file).new()
         return [line for line in lines if event_type in (None, line["event_type"])]
 
     def kept(self) -> Kept:
@@ -184,11 +183,19 @@ def size_of(file: Path) -> int:
         return 0
 
 
-def _lines(file: Path, offset: int = 0) -> list[dict[str, Any]]:
-    if not file.exists():
-        return []
-    with file.open("rb") as opened:
-        opened.seek(offset)
-        # The last line may be on its way.
-        whole, _, _ = opened.read().rpartition(b"\n")
-    return [json.loads(line) for line in whole.splitlines()]
+class Tail:
+    """Reads a ledger as it grows, from ``offset`` on."""
+
+    def __init__(self, file: Path, offset: int = 0) -> None:
+        self._file = file
+        self._offset = offset
+
+    def new(self) -> list[dict[str, Any]]:
+        """The lines that have come since the last call. One that is on its way comes later."""
+        if not self._file.exists():
+            return []
+        with self._file.open("rb") as opened:
+            opened.seek(self._offset)
+            whole, end, _ = opened.read().rpartition(b"\n")
+        self._offset += len(whole) + len(end)
+        return [json.loads(line) for line in whole.splitlines()]

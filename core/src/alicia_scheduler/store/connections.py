@@ -8,7 +8,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["Synchronous", "close_writing", "open_memory", "open_reading", "open_writing"]
+__all__ = [
+    "Synchronous",
+    "close_writing",
+    "open_memory",
+    "open_reading",
+    "open_writing",
+    "roll_back",
+]
 
 Synchronous = Literal["FULL", "NORMAL"]
 """FULL: what was acknowledged survives a power cut. NORMAL: only the end of the process."""
@@ -50,6 +57,15 @@ def open_reading(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
     mode = "mode=ro&immutable=1" if immutable else "mode=ro"
     settings = ("query_only = ON", "temp_store = MEMORY", f"cache_size = -{_READ_CACHE}")
     return _connected(f"{path.absolute().as_uri()}?{mode}", settings)
+
+
+def roll_back(path: Path) -> None:
+    """Undo what the rollback journal beside the store says was not finished."""
+    connection = _connected(f"{path.absolute().as_uri()}?mode=rw")
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    finally:
+        connection.close()
 
 
 def close_writing(connection: sqlite3.Connection) -> None:
