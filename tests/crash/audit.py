@@ -19,7 +19,6 @@ __all__ = ["Audit", "Findings"]
 
 FINAL = frozenset(("completed", "failed", "cancelled", "skipped", "missed", "interrupted"))
 
-SECOND = 1.0
 GRID = 1e-4
 """Seconds by which a slot of a grid may differ from the grid, for the rounding of a float."""
 
@@ -96,7 +95,9 @@ class Audit:
                 by_slot[row["event_id"], row["scheduled_time"]].append(row)
         for event_id, slot in self._due(by_slot):
             self.slots += 1
-            ranges = sum(first <= slot < before for first, before in covered[event_id])
+            ranges = sum(
+                first - GRID <= slot < before - GRID for first, before in covered[event_id]
+            )
             self._slot(event_id, slot, by_slot.get((event_id, slot), []), ranges)
 
     def _store(self, kept: Kept, rows: dict[str, Row]) -> None:
@@ -157,18 +158,18 @@ class Audit:
         recorded: dict[str, list[float]] = defaultdict(list)
         for event_id, slot in by_slot:
             recorded[event_id].append(slot)
-        for event_id in self._load.ticking | self._load.beating:
+        for event_id, period in self._load.grids.items():
             slots = sorted(recorded[event_id])
             if not slots:
                 self.findings.add("lost slot", f"every one of {event_id}")
                 continue
             grid = slots[0]
-            for slot in slots:
-                if abs((slot - grid) - round(slot - grid)) > GRID:
+            known = {round((slot - grid) / period): slot for slot in slots}
+            for step, slot in known.items():
+                if abs(slot - grid - step * period) > GRID:
                     self.findings.add("slot off the grid", f"{event_id} at {slot}")
-            known = {round(slot - grid): slot for slot in slots}
-            for step in range(int(self._load.ends_at - grid + GRID) + 1):
-                yield event_id, known.get(step, grid + step * SECOND)
+            for step in range(int((self._load.ends_at - grid + GRID) / period) + 1):
+                yield event_id, known.get(step, grid + step * period)
 
     def _slot(self, event_id: str, slot: float, rows: list[Row], ranges: int) -> None:
         """A slot has one row, or is in one range; or its rows are interrupted but for the last."""

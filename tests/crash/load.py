@@ -12,12 +12,31 @@ LEAD = 6.0
 """Seconds from now until the first one-shot: it must not have passed when the host first starts."""
 
 COMMON = """
-misfire = "all"
 misfire_grace = 1000000
 retry_delay = 0.3
 retry_backoff = 1.0
 retry_jitter = 0.0
 """
+
+# What is late and runs one by one is let in at a stagger, so not too much of it may come together.
+GRIDS = {
+    "tick": (
+        1.0,
+        "latest",
+        'schedule_type = "cron"\nschedule_config = { expression = "* * * * * *" }',
+    ),
+    "beat": (
+        1.0,
+        "latest",
+        'schedule_type = "interval"\nschedule_config = { type = "seconds", value = 1 }',
+    ),
+    "tock": (
+        10.0,
+        "all",
+        'schedule_type = "cron"\nschedule_config = { expression = "*/10 * * * * *" }',
+    ),
+}
+"""For each kind of event with many slots: its period in seconds, misfire policy and schedule."""
 
 
 @dataclass(frozen=True)
@@ -27,22 +46,20 @@ class Load:
     Attributes:
         toml: their definitions.
         one_shots: the one slot (epoch seconds) of each event that has only one.
-        ticking: events with a slot at every full second, until ``ends_at``.
-        beating: events with a slot every second from when they were made, until ``ends_at``.
+        grids: the period (seconds) of events with many slots, which end at ``ends_at``.
         at_most_once: events that say ``on_interrupted = "fail"``.
         ends_at: the instant after which nothing is due.
     """
 
     toml: str
     one_shots: dict[str, float]
-    ticking: frozenset[str]
-    beating: frozenset[str]
+    grids: dict[str, float]
     at_most_once: frozenset[str]
     ends_at: float
 
     @property
     def event_ids(self) -> frozenset[str]:
-        return frozenset(self.one_shots) | self.ticking | self.beating
+        return frozenset(self.one_shots) | frozenset(self.grids)
 
     @classmethod
     def drawn(cls, rng: Random, now: float, seconds: float, one_shots: int) -> Load:
@@ -77,26 +94,18 @@ class Load:
                 number,
             )
         end = f"ends_at = {datetime.fromtimestamp(ends_at, UTC).isoformat()}\n"
-        modes = ("parallel", "queued", "single")
-        for number in range(9):
-            more = f'{end}mode = "{modes[number % 3]}"\n'
-            add(
-                f"tick-{number}",
-                'schedule_type = "cron"\nschedule_config = { expression = "* * * * * *" }',
-                number,
-                more,
-            )
-            add(
-                f"beat-{number}",
-                'schedule_type = "interval"\nschedule_config = { type = "seconds", value = 1 }',
-                number + 9,
-                more,
-            )
+        grids: dict[str, float] = {}
+        for kind, (period, misfire, schedule) in GRIDS.items():
+            for number in range(6):
+                event_id = f"{kind}-{number}"
+                grids[event_id] = period
+                mode = ("parallel", "queued", "single")[number % 3]
+                more = f'{end}mode = "{mode}"\nmisfire = "{misfire}"\n'
+                add(event_id, schedule, number + number // 3, more)
         return cls(
             toml="".join(tables),
             one_shots=once,
-            ticking=frozenset(f"tick-{number}" for number in range(9)),
-            beating=frozenset(f"beat-{number}" for number in range(9)),
+            grids=grids,
             at_most_once=frozenset(at_most_once),
             ends_at=ends_at,
         )
