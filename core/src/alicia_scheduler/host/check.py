@@ -20,10 +20,12 @@ from alicia_scheduler.config.events import DEFAULT_ACTION, event_from_config
 from alicia_scheduler.config.limits import check_limit
 from alicia_scheduler.config.load import Configuration
 from alicia_scheduler.config.plain import plain_all
+from alicia_scheduler.config.wording import suggest
 from alicia_scheduler.host.registry import Family, Offer, Registry, action_of
 from alicia_scheduler.host.resolver import exclusions_of
 from alicia_scheduler.host.services import ConfiguredService
 from alicia_scheduler.host.sinks import ConfiguredSink, SinkOptions
+from alicia_scheduler.kernel.chains import cycle_error, find_cycle
 from alicia_scheduler.kernel.prepared import Unresolved
 
 __all__ = ["Checked", "PluginTable", "check_configuration", "disabled_plugins"]
@@ -95,6 +97,7 @@ def check_configuration(
         if event is not None:
             _check_names(event, configuration, found)
             checked.events.append(event)
+    _check_chains(checked, found)
     _add_required_services(registry, checked)
     located = [configuration.locate(issue) for issue in found]
     checked.issues = sorted(
@@ -226,6 +229,24 @@ def _check_names(
             check()
         except ConfigError as error:
             found.append(error.under("events", event.event_id))
+
+
+def _check_chains(checked: Checked, found: list[ConfigError]) -> None:
+    """Refuse circles of triggers, and tell of events that the file does not have: they may have
+    been made through the API."""
+    events = {event.event_id: event for event in checked.events}
+    for event in checked.events:
+        circle = find_cycle(events, event.event_id)
+        if circle is not None:
+            found.append(cycle_error(circle).under("events", event.event_id))
+        for key in ("on_success", "on_failure", "on_complete"):
+            for name in getattr(event, key):
+                if name not in events:
+                    hint = suggest(name, list(events), likely=list(events), noun="events")
+                    checked.unresolved.append(
+                        f"events.{event.event_id}.{key}: there is no event {name!r} in this file"
+                        f" ({hint})"
+                    )
 
 
 def _add_required_services(registry: Registry, checked: Checked) -> None:

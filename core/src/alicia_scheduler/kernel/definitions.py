@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from alicia_scheduler.api.model import EventRecord, EventState, ScheduledEvent
 from alicia_scheduler.api.store import Change, RemoveEvent, SaveEvent
 from alicia_scheduler.kernel.catalog import Entry
+from alicia_scheduler.kernel.chains import refuse_cycles
 from alicia_scheduler.kernel.notifications import Told, about_error, about_event
 from alicia_scheduler.kernel.slots import advance, first_slot
 
@@ -50,7 +51,12 @@ class Difference:
 
 
 async def save_event(kernel: Kernel, event: ScheduledEvent) -> EventRecord:
-    """Create an event, or replace the one with its id by a new revision."""
+    """Create an event, or replace the one with its id by a new revision.
+
+    Raises:
+        ConfigError: it would trigger itself in the end.
+    """
+    await refuse_cycles(kernel, event)
     known = await kernel.store.records([event.event_id])
     difference = Difference()
     await _save(kernel, [event], known, difference)

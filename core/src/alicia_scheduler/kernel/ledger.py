@@ -78,7 +78,12 @@ def rerun(event: ScheduledEvent, execution: EventExecution) -> EventExecution:
     """A new execution for the slot of one that was interrupted. It goes on with the attempt that
     was cut off, so no more attempts are made in all than the event allows."""
     again = new_execution(event, execution.scheduled_time, Trigger.RECOVERY, execution.due_time)
-    return replace(again, retry_count=execution.retry_count, retry_of=execution.retry_of)
+    return replace(
+        again,
+        retry_count=execution.retry_count,
+        retry_of=execution.retry_of,
+        parent_id=execution.parent_id,
+    )
 
 
 def closed(

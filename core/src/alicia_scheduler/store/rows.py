@@ -95,15 +95,16 @@ SAVE_EXECUTION: Final = """
     INSERT INTO executions (
         execution_id, event_id, revision, scheduled_time, claim, status, trigger, start_time,
         end_time, retry_count, reason, next_attempt_at, error_message, result, due_time,
-        error_class, steps, retry_of
-    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        error_class, steps, retry_of, parent_id
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (execution_id) DO UPDATE SET
         revision = excluded.revision, status = excluded.status, trigger = excluded.trigger,
         start_time = excluded.start_time, end_time = excluded.end_time,
         retry_count = excluded.retry_count, reason = excluded.reason,
         next_attempt_at = excluded.next_attempt_at, error_message = excluded.error_message,
         result = excluded.result, due_time = excluded.due_time,
-        error_class = excluded.error_class, steps = excluded.steps, retry_of = excluded.retry_of
+        error_class = excluded.error_class, steps = excluded.steps, retry_of = excluded.retry_of,
+        parent_id = excluded.parent_id
     WHERE event_id = excluded.event_id AND scheduled_time = excluded.scheduled_time
 """
 """Changes one row, or none when the id belongs to another event or slot."""
@@ -128,7 +129,7 @@ EVENT_COLUMNS: Final = (
 EXECUTION_COLUMNS: Final = (
     "execution_id, event_id, revision, scheduled_time, status, trigger, start_time, end_time, "
     "retry_count, reason, next_attempt_at, error_message, result, due_time, error_class, steps, "
-    "retry_of"
+    "retry_of, parent_id"
 )
 """What :func:`execution` reads."""
 
@@ -224,6 +225,7 @@ def _execution_values(run: EventExecution) -> Row:
         run.error_class,
         _json(run.steps, f"the steps of {run.execution_id}") if run.steps else None,
         run.retry_of,
+        run.parent_id,
     )
 
 
@@ -258,6 +260,7 @@ def execution(row: Row) -> EventExecution:
     (
         execution_id, event_id, revision, slot, status, trigger, start, end,
         retries, reason, next_attempt, error, result, due_time, error_class, steps, retry_of,
+        parent_id,
     ) = row  # fmt: skip
     return EventExecution(
         execution_id=execution_id.decode(),
@@ -277,6 +280,7 @@ def execution(row: Row) -> EventExecution:
         result=None if result is None else _decode_result(result),
         steps=() if steps is None else _decode_steps(steps),
         retry_of=_text(retry_of),
+        parent_id=_text(parent_id),
     )
 
 
