@@ -14,6 +14,7 @@ from alicia_scheduler.api.model import to_wire
 from alicia_scheduler.config.convert import convert
 from alicia_scheduler.kernel import steering
 from alicia_scheduler.kernel.kernel import Kernel
+from alicia_scheduler.kernel.rerun import rerun
 
 __all__ = ["COMMANDS", "Command", "CommandError", "execute"]
 
@@ -115,6 +116,10 @@ async def _cancel(kernel: Kernel, arguments: ExecutionArguments) -> Any:
     return {"execution_id": arguments.execution_id}
 
 
+async def _retry(kernel: Kernel, arguments: ExecutionArguments) -> Any:
+    return {"executions": await rerun(kernel, arguments.execution_id)}
+
+
 COMMANDS: dict[str, Command] = {
     command.name: command
     for command in (
@@ -124,5 +129,6 @@ COMMANDS: dict[str, Command] = {
         Command("events/pause", PauseArguments, _pause, "Pause an event."),
         Command("events/resume", EventArguments, _resume, "End the pause of an event."),
         Command("executions/cancel", ExecutionArguments, _cancel, "Cancel an execution."),
+        Command("executions/retry", ExecutionArguments, _retry, "Run an ended execution again."),
     )
 }

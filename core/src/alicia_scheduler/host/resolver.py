@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -11,6 +11,7 @@ from alicia_scheduler.api.errors import ConfigError
 from alicia_scheduler.api.model import EventExecution, ScheduledEvent
 from alicia_scheduler.api.zones import load_timezone
 from alicia_scheduler.config.convert import convert
+from alicia_scheduler.config.limits import check_limit
 from alicia_scheduler.config.settings import Settings
 from alicia_scheduler.host.actions import OpenActions
 from alicia_scheduler.host.registry import Registry, action_of, build_schedule
@@ -26,6 +27,7 @@ class Resolver:
     Args:
         settings: the host's zone and place, for events that name none.
         calendars: the days of each named calendar.
+        limits: the names that an event's ``limit`` may be.
         actions: None where no action will ever run (checking, preview).
     """
 
@@ -35,11 +37,14 @@ class Resolver:
         settings: Settings,
         calendars: Mapping[str, frozenset[date]],
         actions: OpenActions | None = None,
+        *,
+        limits: Collection[str] = (),
     ) -> None:
         self._registry = registry
         self._settings = settings
         self._calendars = calendars
         self._actions = actions
+        self._limits = limits
 
     def prepare(self, event: ScheduledEvent, anchor: datetime) -> Prepared:
         action_type, raw_action = action_of(event.action)
@@ -55,6 +60,7 @@ class Resolver:
             config = convert(raw_action, action.type.config)
         except ConfigError as error:
             raise error.under("action") from error
+        check_limit(event.limit, self._limits)
         if not event.exclude:
             return Prepared(schedule, action_type, config)
         exclusions = exclusions_of(event, self._settings, self._calendars)
