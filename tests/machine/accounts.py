@@ -125,7 +125,9 @@ def _check_counters(state: EventState, history: list[EventExecution]) -> None:
     ran = Counter(run.status for run in history if run.status.final and run.start_time)
     counted = (state.run_count, state.success_count, state.failure_count)
     failed = ran[Status.FAILED] + ran[Status.INTERRUPTED]
-    assert counted == (ran.total(), ran[Status.COMPLETED], failed), f"{counted} against {ran}"
+    assert counted == (ran.total(), ran[Status.COMPLETED], failed), (
+        f"counted {counted}, and {ran} ended"
+    )
 
 
 def check_effects(
@@ -139,8 +141,9 @@ def check_effects(
     done: dict[str, set[int]] = defaultdict(set)
     keys: Counter[str] = Counter()
     for effect in effects:
-        run = runs[effect.execution_id]
-        assert run.start_time is not None
+        run = runs.get(effect.execution_id)
+        assert run is not None, f"an effect without a record: {effect}"
+        assert run.start_time is not None, f"an effect without a record of its start: {effect}"
         assert effect.attempt not in done[effect.execution_id], "an attempt had two effects"
         done[effect.execution_id].add(effect.attempt)
         if run.trigger is not Trigger.MANUAL:

@@ -161,12 +161,12 @@ class Steps(RuleBasedStateMachine):
     def the_accounts_are_whole(self):
         history = self._history()
         now = self.world.clock_now()
+        events = {event_id: known.event for event_id, known in self.known.items()}
+        check_effects(events, self.world.effects, history, self.world.together)
         for known in self.known.values():
             event_id = known.event.event_id
             own = [run for run in history if run.event_id == event_id]
             check_event(known, self._state(event_id), own, now)
-        events = {event_id: known.event for event_id, known in self.known.items()}
-        check_effects(events, self.world.effects, history, self.world.together)
         check_notifications(self.world.told, history)
         for run in history:
             before = self.ended.setdefault(run.execution_id, run) if run.status.final else None
@@ -178,7 +178,7 @@ class Steps(RuleBasedStateMachine):
             if known.event.enabled:
                 self._save_event(replace(known.event, enabled=False))
         self.world.do(self.world.pass_time, LONG)
-        assert self._open() == []
+        assert not self._open(), f"left open: {self._open()[:3]}"
 
     # -- the rest ------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+import trio
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from msgspec.structs import replace
@@ -79,8 +80,9 @@ def count_twice(monkeypatch):
     """Each execution that ends is counted twice."""
     settled = ledger.settled
 
-    def twice(state, execution, *arguments):
-        return settled(settled(state, execution, *arguments), execution, *arguments)
+    def twice(*arguments):
+        state = settled(*arguments)
+        return replace(state, run_count=state.run_count + 1)
 
     monkeypatch.setattr(accounts.ledger, "settled", twice)
 
@@ -92,7 +94,9 @@ def act_before_mark(monkeypatch):
     async def hasty(self, decision):
         for run in decision.launches:
             self.runner.launch(run)
+        decision.queued += decision.launches
         decision.launches = []
+        await trio.sleep(0.5)
         await carry_out(self, decision)
 
     monkeypatch.setattr(kernel.Kernel, "carry_out", hasty)
@@ -108,18 +112,18 @@ def begin_too_early(monkeypatch):
     monkeypatch.setattr(kernel, "plan_slot", plan_slot)
 
 
-DEFECTS = (
-    drop_a_slot,
-    leave_out_the_next_slot,
-    do_not_recover,
-    run_again_what_must_not,
-    count_twice,
-    act_before_mark,
-    begin_too_early,
-)
+DEFECTS = {
+    drop_a_slot: "number of records",
+    leave_out_the_next_slot: "number of records|follows",
+    do_not_recover: "left open",
+    run_again_what_must_not: "had a second effect",
+    count_twice: "counted",
+    act_before_mark: "an effect without a record",
+    begin_too_early: "not due",
+}
+"""Each with what is said when it is found."""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.__name__)
 def test_the_accounts_find_a_planted_defect(monkeypatch, defect):
     defect(monkeypatch)
@@ -131,5 +135,5 @@ def test_the_accounts_find_a_planted_defect(monkeypatch, defect):
         report_multiple_bugs=False,
         **COMMON,
     )
-    with pytest.raises((AssertionError, KeyError, BaseExceptionGroup)):
+    with pytest.raises(AssertionError, match=DEFECTS[defect]):
         run_state_machine_as_test(Steps, settings=some)
