@@ -102,6 +102,7 @@ class Records:
         self._damaged = False
         self._since = 0.0
         self._unsaved: deque[Notification] = deque()
+        self._highest = 0
         self._work = trio.Event()
         self._mended = trio.Event()
 
@@ -246,7 +247,9 @@ class Records:
     def _numbers(self, numbered: Sequence[Notification]) -> list[Change]:
         if not numbered:
             return []
-        changes: list[Change] = [SaveFact(SEQUENCE, numbered[-1].sequence)]
+        # What is emitted gets its number before, and may be saved after, what is decided meanwhile.
+        self._highest = max(self._highest, numbered[-1].sequence)
+        changes: list[Change] = [SaveFact(SEQUENCE, self._highest)]
         if self.journal:
             changes += map(SaveNotification, numbered)
         return changes
