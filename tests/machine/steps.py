@@ -95,7 +95,7 @@ class Steps(RuleBasedStateMachine):
     @rule(which=st.integers(0), policy=POLICIES)
     def edit_the_policy(self, which, policy):
         known = self._chosen(which)
-        kept = {name: getattr(known.event, name) for name in ("mode", "max_executions")}
+        kept = {name: getattr(known.event, name) for name in ("mode", "max_executions", "max_runs")}
         kept["on_interrupted"] = known.event.on_interrupted
         self._save_event(make_like(known.event, policy | kept))
 
