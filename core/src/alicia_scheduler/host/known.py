@@ -20,7 +20,10 @@ KNOWN: dict[str, dict[str, str]] = {
         "solar": "alicia-schedule-solar",
         "rrule": "alicia-schedule-rrule",
     },
-    "action type": {"mqtt_publish": "alicia-action-mqtt"},
+    "action type": {
+        "mqtt_publish": "alicia-action-mqtt",
+        "script_execution": "alicia-action-script",
+    },
     "sink": {"mqtt": "alicia-sink-mqtt", "log": "alicia-sink-log"},
     "service": {"mqtt": "alicia-mqtt", "broker": "alicia-broker"},
     "store": {},

@@ -81,7 +81,7 @@ async def sinks_running(
             queue = SinkQueue(sink.offer.type.accepts)
             queues.append(queue)
             surroundings.notifier.listen(queue.put)
-            context = surroundings.context(sink.offer.plugin.name)
+            context = surroundings.context(sink.offer.plugin)
             nursery.start_soon(_feed, sink, context, queue, name=f"sink {sink.offer.type.name}")
         try:
             yield
