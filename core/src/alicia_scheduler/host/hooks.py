@@ -76,7 +76,7 @@ class PluginHooks:
         return self._collect("alicia_stores", info, StoreType)
 
     def settings(self, info: HostInfo) -> type[Any] | None:
-        offered = self._collect("alicia_settings", info, type)
+        offered: list[type[Any]] = self._collect("alicia_settings", info, type)
         if len(offered) > 1:
             raise HookFault("alicia_settings yielded several classes; it must yield one")
         if not offered:

@@ -57,6 +57,8 @@ def start_failure(
 def _exec_failure(
     code: int | None, detail: str | None, program: str, cwd: str, said: str
 ) -> Permanent:
+    if detail is None and "/" in program:
+        detail = program
     if detail is None:
         return Permanent(
             f"there is no program {program!r} in the folders of PATH: install it, or write its"

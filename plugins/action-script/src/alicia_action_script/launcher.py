@@ -94,9 +94,10 @@ class Run:
 
     def signal(self, *signals: int) -> None:
         """Send signals to the group and to what slipped out of it."""
-        for signum in signals if self._group is not None else ():
-            with contextlib.suppress(OSError):
-                os.killpg(self._group, signum)
+        if self._group is not None:
+            for signum in signals:
+                with contextlib.suppress(OSError):
+                    os.killpg(self._group, signum)
         for pid in self._escaped():
             for signum in signals:
                 with contextlib.suppress(OSError):
@@ -358,8 +359,8 @@ def _leash(parent: int, no_new_privs: bool) -> None:
     if sys.platform != "linux":
         return
     if no_new_privs:
-        PRCTL(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    PRCTL(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+        _prctl(PR_SET_NO_NEW_PRIVS, 1)
+    _prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
     if os.getppid() != parent:  # it died before the leash was on
         os._exit(127)
 
@@ -370,7 +371,7 @@ def _execute(argv: list[str], env: dict[str, str]) -> NoReturn:
     Raises:
         OSError: with the path as ``filename``, if the program is there and cannot be executed.
     """
-    problem = FileNotFoundError(errno.ENOENT, "no such program")
+    problem: OSError = FileNotFoundError(errno.ENOENT, "no such program")
     folders = env.get("PATH", "").split(":")
     places = [f"{folder}/{argv[0]}" for folder in folders if folder]
     for place in [argv[0]] if "/" in argv[0] else places:
@@ -390,7 +391,12 @@ def _say(conn: socket.socket, what: dict[str, Any]) -> None:
         conn.sendall(json.dumps(what).encode() + b"\n")
 
 
-PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def _prctl(option: int, value: int) -> None:
+    if LIBC.prctl(option, value, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
 
 
 def main() -> None:
@@ -398,7 +404,7 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     control.set_inheritable(False)
     if sys.platform == "linux" and os.path.exists(CHILDREN):  # noqa: PTH110 - start-up time
-        PRCTL(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        _prctl(PR_SET_CHILD_SUBREAPER, 1)
     Launcher(control).serve()
 
 
