@@ -56,6 +56,17 @@ async def test_a_cancelled_program_may_clean_up_within_its_grace(bench, tmp_path
     assert ("x-1", "bye") in bench.context.told
 
 
+async def test_a_stopped_program_is_woken_to_clean_up(bench, tmp_path):
+    ready, cleaned = tmp_path / "ready", tmp_path / "cleaned"
+    await bench.sh_until(
+        "trap 'touch $CLEANED; exit' TERM; touch $READY; kill -STOP $$",
+        ready,
+        grace=30.0,
+        env={"READY": str(ready), "CLEANED": str(cleaned)},
+    )
+    assert cleaned.exists()
+
+
 async def test_a_program_that_cleans_up_does_not_hang_on_its_output(bench, tmp_path):
     ready, cleaned = tmp_path / "ready", tmp_path / "cleaned"
     await bench.sh_until(
