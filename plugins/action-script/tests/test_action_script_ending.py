@@ -67,6 +67,18 @@ async def test_a_stopped_program_is_woken_to_clean_up(bench, tmp_path):
     assert cleaned.exists()
 
 
+async def test_what_escaped_may_clean_up_too(bench, tmp_path):
+    ready, cleaned = tmp_path / "ready", tmp_path / "cleaned"
+    script = "trap 'touch $CLEANED; exit' TERM; touch $READY; while :; do sleep 0.05; done"
+    await bench.sh_until(
+        'setsid sh -c "$SCRIPT" & wait',
+        ready,
+        grace=30.0,
+        env={"READY": str(ready), "CLEANED": str(cleaned), "SCRIPT": script},
+    )
+    assert cleaned.exists()
+
+
 async def test_a_program_that_cleans_up_does_not_hang_on_its_output(bench, tmp_path):
     ready, cleaned = tmp_path / "ready", tmp_path / "cleaned"
     await bench.sh_until(
@@ -202,6 +214,20 @@ async def test_a_lost_launcher_takes_its_programs_along_and_is_replaced(bench, t
     await bench.until_gone()
     assert (await bench.sh("echo again"))["stdout"] == "again\n"
     assert bench.launcher != lost
+
+
+async def test_an_answer_that_nobody_reads_does_not_hurt_the_launcher(bench):
+    await bench.sh("true")
+    launcher = bench.launcher
+    spec = {"argv": ["/nowhere"], "env": {}, "cwd": "/", "user": None, "limits": {}, "nice": None}
+    with Path(os.devnull).open("r+b") as null:
+        launched = await bench.action._launcher.launch(
+            {**spec, "no_new_privs": True}, [null.fileno()] * 3, mark="A=1", grace=1.0
+        )
+    await trio.lowlevel.wait_readable(launched._conn.socket)
+    await launched.aclose()
+    assert (await bench.sh("echo on"))["stdout"] == "on\n"
+    assert bench.launcher == launcher
 
 
 async def test_another_users_program_dies_with_a_lost_launcher_too(bench, tmp_path):

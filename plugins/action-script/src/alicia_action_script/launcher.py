@@ -91,6 +91,7 @@ class Run:
         self._group: int | None = pid
         self._mark = mark.encode()
         self._leaders = leaders
+        self._asked: set[int] = set()
 
     def signal(self, *signals: int) -> None:
         """Send signals to the group and to what slipped out of it."""
@@ -98,7 +99,19 @@ class Run:
             for signum in signals:
                 with contextlib.suppress(OSError):
                     os.killpg(self._group, signum)
-        for pid in self._escaped():
+        self._signal_escaped(self._escaped(), *signals)
+
+    def ask_escaped(self) -> None:
+        """Ask to end what came to light since the group was asked."""
+        self._signal_escaped(
+            [pid for pid in self._escaped() if pid not in self._asked],
+            signal.SIGTERM,
+            signal.SIGCONT,
+        )
+
+    def _signal_escaped(self, pids: list[int], *signals: int) -> None:
+        self._asked.update(pids)
+        for pid in pids:
             for signum in signals:
                 with contextlib.suppress(OSError):
                     os.kill(pid, signum)
@@ -192,7 +205,7 @@ class Launcher:
             elif key.fileobj is self._wake:
                 with contextlib.suppress(BlockingIOError):
                     self._wake.recv(4096)
-            elif not key.data.conn.recv(4096):
+            elif _closed(key.data.conn):
                 self._selector.unregister(key.data.conn)
                 self._stop(key.data, key.data.grace)
         self._reap()
@@ -261,6 +274,8 @@ class Launcher:
                 self._finish(run)
             elif now >= run.kill_at:
                 run.signal(signal.SIGKILL)
+            else:
+                run.ask_escaped()
 
     def _finish(self, run: Run) -> None:
         status, cpu = run.ended or (None, 0.0)
@@ -384,6 +399,14 @@ def _execute(argv: list[str], env: dict[str, str]) -> NoReturn:
                 raise  # what is missing is its interpreter
             problem = error
     raise problem
+
+
+def _closed(conn: socket.socket) -> bool:
+    """Whether the host has closed its side."""
+    try:
+        return not conn.recv(4096)
+    except OSError:  # it did so without having read all that it was told
+        return True
 
 
 def _say(conn: socket.socket, what: dict[str, Any]) -> None:
