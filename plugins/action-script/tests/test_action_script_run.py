@@ -107,7 +107,9 @@ async def test_a_program_that_does_not_read_its_stdin_is_no_failure(bench):
 async def test_signals_are_as_a_program_expects_them(bench):
     result = await bench.run("/bin/cat", "/proc/self/status")
     status = dict(line.split(":\t", 1) for line in result["stdout"].splitlines())
-    assert {int(status[key], 16) for key in ("SigBlk", "SigIgn", "SigCgt")} == {0}
+    of_the_c_library = 1 << 31 | 1 << 32  # 32 and 33: glibc's posix_spawn leaves them ignored
+    shown = [int(status[key], 16) & ~of_the_c_library for key in ("SigBlk", "SigIgn", "SigCgt")]
+    assert shown == [0, 0, 0]
 
 
 async def test_it_leads_a_session_of_its_own(bench):
