@@ -66,6 +66,9 @@ class ActionType:
         open: async context manager, entered once per host when first needed, that yields the
             :class:`Action`.
         requires: contracts of services that must run; the host starts their providers.
+        check: called with a validated configuration and the plugin's settings when an event is
+            written; raises ``ConfigError`` when this host does not allow it. The settings are
+            None where no configuration of a host is at hand.
         default_timeout: seconds per attempt for events that do not set ``timeout``.
         summary: one line for listings.
     """
@@ -74,6 +77,7 @@ class ActionType:
     config: type[Any]
     open: Callable[[ActionContext], AbstractAsyncContextManager[Action]]
     requires: tuple[type[Any], ...] = ()
+    check: Callable[[Any, Any], None] | None = None
     default_timeout: float | None = None
     summary: str = ""
 

@@ -14,7 +14,7 @@ from alicia_scheduler.config.convert import convert
 from alicia_scheduler.config.limits import check_limit
 from alicia_scheduler.config.settings import Settings
 from alicia_scheduler.host.actions import OpenActions
-from alicia_scheduler.host.registry import Registry, action_of, build_schedule
+from alicia_scheduler.host.registry import Registry, action_of, build_schedule, check_action
 from alicia_scheduler.kernel.exclusions import Excluding, Exclusions
 from alicia_scheduler.kernel.prepared import Prepared, Unresolved
 
@@ -58,6 +58,7 @@ class Resolver:
             raise error.under("schedule_config") from error
         try:
             config = convert(raw_action, action.type.config)
+            check_action(action, config)
         except ConfigError as error:
             raise error.under("action") from error
         check_limit(event.limit, self._limits)

@@ -41,6 +41,9 @@ SEQUENCE = "sequence"
 STARTS = "starts"
 """Name of the fact that holds :class:`Starts`."""
 
+OUTPUT = "execution_output"
+"""Live lines of an action are for whoever looks on; they are never kept (flash wears out)."""
+
 TRIES = 3
 """So often something is tried that reads the store, at start."""
 
@@ -248,7 +251,7 @@ class Records:
             return []
         changes: list[Change] = [SaveFact(SEQUENCE, numbered[-1].sequence)]
         if self.journal:
-            changes += map(SaveNotification, numbered)
+            changes += [SaveNotification(item) for item in numbered if item.event_type != OUTPUT]
         return changes
 
     def _save_later(self, notification: Notification) -> None:
