@@ -29,6 +29,7 @@ __all__ = [
     "Damaged",
     "DropNotifications",
     "Due",
+    "FORMER",
     "ExecutionPlace",
     "RemoveEvent",
     "SaveEvent",
@@ -40,6 +41,11 @@ __all__ = [
     "Store",
     "StoreContext",
 ]
+
+
+FORMER = "former "
+"""Before the name of a fact: what a store knew that could not be read at first. See
+:meth:`Store.recover`."""
 
 
 class SaveEvent(msgspec.Struct, frozen=True):

@@ -20,6 +20,7 @@ import trio
 from alicia_scheduler.api.errors import StoreError
 from alicia_scheduler.api.model import Notification
 from alicia_scheduler.api.store import (
+    FORMER,
     Change,
     SaveFact,
     SaveNotification,
@@ -145,15 +146,16 @@ class Records:
         except StoreError as error:
             self.failed("read from", error)
             return
-        await self._go_on_from(facts)
-
-    async def _go_on_from(self, facts: dict[str, Any]) -> None:
-        """Count on from what the store knows of earlier runs."""
-        self.notifier.resume(int(facts.get(SEQUENCE, 0)))
+        numbers = (facts.get(name, 0) for name in (SEQUENCE, FORMER + SEQUENCE))
+        self.notifier.resume(max(map(int, numbers)))
         known = msgspec.convert(facts.get(STARTS, {}), Starts)
-        self.starts = Starts(known.count + 1, known.unclean + known.running, running=True)
         self.unclean = known.running
-        await self.keep([SaveFact(STARTS, msgspec.to_builtins(self.starts))])
+        await self.keep([self._counted_on(known)])
+
+    def _counted_on(self, known: Starts) -> SaveFact:
+        """Count this start behind those that the store knows."""
+        self.starts = Starts(known.count + 1, known.unclean + known.running, running=True)
+        return SaveFact(STARTS, msgspec.to_builtins(self.starts))
 
     @property
     def waiting(self) -> int:
@@ -325,9 +327,7 @@ class Records:
     async def _look_anew(self) -> None:
         """The store is another one than the kernel knows: take over what only that one holds."""
         try:
-            facts = await self.store.facts()
-            if facts.get(STARTS) != msgspec.to_builtins(self.starts):
-                await self._go_on_from(facts)
+            await self._go_on_from_former(await self.store.facts())
             if self.begun_anew is not None:
                 await self.begun_anew()
         except StoreError as error:
@@ -341,6 +341,13 @@ class Records:
         self.notifier.error(incident, kind="store")
         starts = SaveFact(STARTS, msgspec.to_builtins(self.starts))
         self._backlog.add([*self.in_hand(), starts, SaveFact(SEQUENCE, self.notifier.last)])
+
+    async def _go_on_from_former(self, facts: dict[str, Any]) -> None:
+        """Count on from what a store knew that could not be read when the host started."""
+        self.notifier.resume(int(facts.get(FORMER + SEQUENCE, 0)))
+        if former := facts.get(FORMER + STARTS):
+            counted = self._counted_on(msgspec.convert(former, Starts))
+            await self.keep([counted, SaveFact(FORMER + STARTS, None)])
 
     async def _write_backlog(self) -> None:
         while changes := self._backlog.first(CHUNK):

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from alicia_scheduler.api.errors import StoreError
+from alicia_scheduler.api.store import FORMER
 from alicia_scheduler.store import connections
 from alicia_scheduler.store.connections import Synchronous
 from alicia_scheduler.store.faults import explained
@@ -239,12 +240,19 @@ class WayBack:
             )
 
     def _carry_facts(self) -> None:
-        """Facts and kept notifications. A fact that was not loaded stays as the file has it: what
-        is known here began from nothing."""
+        """Facts and kept notifications. What is known here may have begun from nothing, so a fact
+        that was not loaded is kept under another name."""
         self._memory.execute(
-            "INSERT INTO place.facts (name, value) SELECT name, value FROM main.facts WHERE TRUE "
-            "ON CONFLICT (name) DO UPDATE SET value = excluded.value "
-            "WHERE name IN (SELECT name FROM temp.loaded_facts)"
+            """
+            INSERT OR REPLACE INTO place.facts (name, value)
+            SELECT ? || old.name, old.value
+            FROM main.facts AS new JOIN place.facts AS old USING (name)
+            WHERE old.name NOT IN (SELECT name FROM temp.loaded_facts)
+            """,
+            (FORMER,),
+        )
+        self._memory.execute(
+            "INSERT OR REPLACE INTO place.facts (name, value) SELECT name, value FROM main.facts"
         )
         self._memory.execute(
             "INSERT OR IGNORE INTO place.notifications (sequence, body) "
