@@ -13,13 +13,14 @@ from alicia_scheduler.api import ConfigError
 from alicia_scheduler.config.calendars import read_calendar
 from alicia_scheduler.config.convert import convert_all
 from alicia_scheduler.config.document import Document
+from alicia_scheduler.config.secrets import SecretSource, secret_sources
 from alicia_scheduler.config.settings import Settings, check_timezone
 from alicia_scheduler.config.wording import found, quote, suggest
 
 __all__ = ["Configuration", "load"]
 
 Table = dict[str, Any]
-TABLES = ("scheduler", "services", "sinks", "events", "plugins", "calendars")
+TABLES = ("scheduler", "services", "sinks", "events", "plugins", "calendars", "secrets")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,7 @@ class Configuration:
         events: ``[events.<id>]`` by id.
         plugins: ``[plugins.<name>]`` by name.
         calendars: the days of ``[calendars.<name>]`` by name.
+        secrets: where the values of ``[secrets]`` come from, by name.
         issues: every mistake found so far, with file and line, in order of lines.
     """
 
@@ -45,6 +47,7 @@ class Configuration:
     events: dict[str, Table]
     plugins: dict[str, Table]
     calendars: dict[str, frozenset[date]]
+    secrets: dict[str, SecretSource]
     issues: list[ConfigError]
     document: Document = field(repr=False)
 
@@ -96,6 +99,7 @@ def configuration(document: Document) -> Configuration:
             name: read_calendar(name, table, Path(document.name).parent, issues)
             for name, table in _named_tables(data, "calendars", issues).items()
         },
+        secrets=secret_sources(data.get("secrets", {}), issues),
         issues=issues,
         document=document,
     )

@@ -19,8 +19,10 @@ from alicia_scheduler.config.convert import convert, convert_all
 from alicia_scheduler.config.events import DEFAULT_ACTION, event_from_config
 from alicia_scheduler.config.load import Configuration
 from alicia_scheduler.config.plain import plain_all
+from alicia_scheduler.host.recipes import Recipe, read_options
 from alicia_scheduler.host.registry import Family, Offer, Registry, action_of
 from alicia_scheduler.host.resolver import exclusions_of
+from alicia_scheduler.host.secrets.vault import Secrets
 from alicia_scheduler.host.services import ConfiguredService
 from alicia_scheduler.host.sinks import ConfiguredSink, SinkOptions
 from alicia_scheduler.kernel.prepared import Unresolved
@@ -56,6 +58,7 @@ class Checked:
     issues: list[ConfigError] = field(default_factory=list)
     unresolved: list[str] = field(default_factory=list)
     calendars: dict[str, frozenset[date]] = field(default_factory=dict)
+    secrets: Secrets = field(default_factory=Secrets)
 
 
 def disabled_plugins(configuration: Configuration) -> set[str]:
@@ -75,7 +78,10 @@ def check_configuration(
     configuration: Configuration, registry: Registry, *, now: datetime
 ) -> Checked:
     """Check everything, collecting all mistakes; each has the file and the line it stands on."""
-    checked = Checked(calendars=configuration.calendars)
+    checked = Checked(
+        calendars=configuration.calendars,
+        secrets=Secrets(configuration.secrets, configuration.file.parent),
+    )
     found: list[ConfigError] = []
     checked.services = [
         ConfiguredService(offer, config)
@@ -84,7 +90,7 @@ def check_configuration(
         )
     ]
     checked.sinks = list(_sinks(configuration.sinks, registry.sinks, found, checked))
-    checker = _EventChecker(registry, configuration, found, checked.unresolved, now)
+    checker = _EventChecker(registry, configuration, found, checked, now)
     for event_id, raw in configuration.events.items():
         event = event_from_config(
             event_id, raw, now=now, origin="file", issues=found, path=("events", event_id)
@@ -117,10 +123,16 @@ def _parts(
         except ConfigError as error:
             found.append(error.under(table, name))
         else:
-            before = len(found)
-            config = convert_all(options, offer.type.config, found, path=(table, name))
-            if len(found) == before:
+            path = (table, name)
+            config = read_options(options, offer.type.config, found, path=path, templates=False)
+            if config is not None:
+                _check_secrets(config, checked.secrets, found)
                 yield offer, config
+
+
+def _check_secrets(config: object, secrets: Secrets, found: list[ConfigError]) -> None:
+    if isinstance(config, Recipe):
+        config.check_secrets(secrets, found)
 
 
 def _sinks(
@@ -151,13 +163,14 @@ class _EventChecker:
         registry: Registry,
         configuration: Configuration,
         found: list[ConfigError],
-        unresolved: list[str],
+        checked: Checked,
         now: datetime,
     ) -> None:
         self._registry = registry
         self._settings = configuration.settings
         self._found = found
-        self._unresolved = unresolved
+        self._unresolved = checked.unresolved
+        self._secrets = checked.secrets
         self._now = now
 
     def check(self, event_id: str, raw: dict[str, Any]) -> None:
@@ -175,7 +188,10 @@ class _EventChecker:
             action_type, options = action_of(plain_all(action, []))
             kind = self._offer(self._registry.action_types, action_type, (*place, "type"))
             if kind is not None:
-                convert_all(options, kind.type.config, self._found, path=place)
+                config = read_options(
+                    options, kind.type.config, self._found, path=place, templates=True
+                )
+                _check_secrets(config, self._secrets, self._found)
 
     def _offer(self, family: Family[U], name: str, place: tuple[str, ...]) -> Offer[U] | None:
         try:

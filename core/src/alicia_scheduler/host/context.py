@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import trio
 
 from alicia_scheduler.api.errors import ServiceUnavailable
+from alicia_scheduler.host.secrets.vault import Secrets
 from alicia_scheduler.kernel.clock import Clock
 from alicia_scheduler.kernel.notifications import Notifier
 
@@ -59,6 +60,7 @@ class Surroundings:
     clock: Clock
     notifier: Notifier
     services: RunningServices = field(default_factory=RunningServices)
+    secrets: Secrets = field(default_factory=Secrets)
 
     def context(self, plugin: str) -> HostContext:
         """The handle on the host for a part of ``plugin``."""

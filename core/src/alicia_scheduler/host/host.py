@@ -11,6 +11,7 @@ from alicia_scheduler.config.settings import Settings
 from alicia_scheduler.host.actions import OpenActions
 from alicia_scheduler.host.check import Checked
 from alicia_scheduler.host.context import Surroundings
+from alicia_scheduler.host.finishing import Finishing
 from alicia_scheduler.host.registry import Registry
 from alicia_scheduler.host.resolver import Resolver
 from alicia_scheduler.host.services import services_running
@@ -52,7 +53,7 @@ class Host:
         clock: Clock | None = None,
     ) -> None:
         self.clock = clock or SystemClock()
-        self.notifier = Notifier(self.clock)
+        self.notifier = Notifier(self.clock, redact=checked.secrets.redactor.data)
         self.started = trio.Event()
         self.kernel: Kernel | None = None
         self._settings = settings
@@ -85,9 +86,10 @@ class Host:
 
     async def _run_with(self, store_file: Path | None) -> None:
         settings, checked = self._settings, self._checked
-        surroundings = Surroundings(settings.instance, self.clock, self.notifier)
+        surroundings = Surroundings(
+            settings.instance, self.clock, self.notifier, secrets=checked.secrets
+        )
         actions = OpenActions(surroundings)
-        resolver = Resolver(self._registry, settings, checked.calendars, actions)
         journal = any(sink.options.durable for sink in checked.sinks)
         async with (
             SqliteStore.open(store_file) as store,
@@ -96,9 +98,10 @@ class Host:
             sinks_running(checked.sinks, surroundings, records),
             actions.running(),
         ):
+            finishing = Finishing(checked.secrets, store, self.clock.now)
             self.kernel = Kernel(
                 records,
-                resolver,
+                Resolver(self._registry, settings, checked.calendars, actions, finishing),
                 self.clock,
                 KernelSettings(
                     max_concurrent=settings.max_concurrent,

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from alicia_scheduler.api.contracts import ScheduleContext
 from alicia_scheduler.api.errors import ConfigError
 from alicia_scheduler.api.model import EventExecution, ScheduledEvent
 from alicia_scheduler.api.zones import load_timezone
-from alicia_scheduler.config.convert import convert
 from alicia_scheduler.config.settings import Settings
 from alicia_scheduler.host.actions import OpenActions
+from alicia_scheduler.host.finishing import FinishedLater, Finishing
+from alicia_scheduler.host.recipes import Recipe, read_options
 from alicia_scheduler.host.registry import Registry, action_of, build_schedule
 from alicia_scheduler.kernel.exclusions import Excluding, Exclusions
 from alicia_scheduler.kernel.prepared import Prepared, Unresolved
 
 __all__ = ["Resolver", "exclusions_of", "schedule_context"]
+
+T = TypeVar("T")
 
 
 class Resolver:
@@ -27,6 +31,7 @@ class Resolver:
         settings: the host's zone and place, for events that name none.
         calendars: the days of each named calendar.
         actions: None where no action will ever run (checking, preview).
+        finishing: makes the configurations that are finished at each run; None where none is.
     """
 
     def __init__(
@@ -35,11 +40,13 @@ class Resolver:
         settings: Settings,
         calendars: Mapping[str, frozenset[date]],
         actions: OpenActions | None = None,
+        finishing: Finishing | None = None,
     ) -> None:
         self._registry = registry
         self._settings = settings
         self._calendars = calendars
         self._actions = actions
+        self.finishing = finishing
 
     def prepare(self, event: ScheduledEvent, anchor: datetime) -> Prepared:
         action_type, raw_action = action_of(event.action)
@@ -51,10 +58,14 @@ class Resolver:
             )
         except ConfigError as error:
             raise error.under("schedule_config") from error
-        try:
-            config = convert(raw_action, action.type.config)
-        except ConfigError as error:
-            raise error.under("action") from error
+        issues: list[ConfigError] = []
+        config = read_options(
+            raw_action, action.type.config, issues, path=("action",), templates=True
+        )
+        if issues:
+            raise issues[0]
+        if isinstance(config, Recipe):
+            config = FinishedLater(config, event, _zone(event, self._settings))
         if not event.exclude:
             return Prepared(schedule, action_type, config)
         exclusions = exclusions_of(event, self._settings, self._calendars)
@@ -68,8 +79,16 @@ class Resolver:
         offer = self._registry.action_types.get(prepared.action_type)
         if self._actions is None:
             raise Unresolved("no actions run here")
+        config = prepared.action_config
+        if isinstance(config, FinishedLater):
+            if self.finishing is None:
+                raise Unresolved("no templates are rendered and no secrets fetched here")
+            config = await self.finishing.config(config, execution)
         action = await self._actions.get(offer)
-        return await action.run(prepared.action_config, execution)
+        return await action.run(config, execution)
+
+    def redact(self, value: T) -> T:
+        return value if self.finishing is None else self.finishing.redact(value)
 
 
 def schedule_context(

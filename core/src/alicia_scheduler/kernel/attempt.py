@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,9 @@ async def attempt(
             outcome = Outcome(Status.COMPLETED, result=_kept(result))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - it is the outcome
             outcome = _failure(error)
+    outcome = replace(
+        outcome, result=types.redact(outcome.result), error=types.redact(outcome.error)
+    )
     if scope.cancelled_caught and trio.current_time() >= deadline:
         return Outcome(
             Status.FAILED,

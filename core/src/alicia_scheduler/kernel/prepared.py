@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from alicia_scheduler.api.contracts import Schedule
 from alicia_scheduler.api.errors import AliciaError
@@ -13,6 +13,8 @@ from alicia_scheduler.api.model import EventExecution, ScheduledEvent
 from alicia_scheduler.kernel.exclusions import Exclusions
 
 __all__ = ["Prepared", "Types", "Unresolved"]
+
+T = TypeVar("T")
 
 
 class Unresolved(AliciaError):
@@ -59,4 +61,8 @@ class Types(Protocol):
 
     async def run_action(self, prepared: Prepared, execution: EventExecution) -> object | None:
         """Do one attempt; opens the action type on first use."""
+        ...
+
+    def redact(self, value: T) -> T:
+        """A result or an error as it may be kept and told: without secrets."""
         ...

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 
@@ -22,6 +22,8 @@ from alicia_scheduler.store.sqlite import SqliteStore
 from alicia_scheduler.testing.clock import START, VirtualClock
 
 __all__ = ["At", "Every", "KernelUnderTest", "ScriptedTypes", "make_event", "running_kernel"]
+
+T = TypeVar("T")
 
 ActionFunction = Callable[[Any, EventExecution], Awaitable[object | None]]
 
@@ -82,6 +84,9 @@ class ScriptedTypes:
 
     async def run_action(self, prepared: Prepared, execution: EventExecution) -> object | None:
         return await self.actions[prepared.action_type](prepared.action_config, execution)
+
+    def redact(self, value: T) -> T:
+        return value
 
 
 def make_event(event_id: str = "event", **fields: Any) -> ScheduledEvent:

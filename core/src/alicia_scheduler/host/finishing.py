@@ -1,0 +1,110 @@
+"""The last step before an action runs: its templates are rendered and its secrets fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+from zoneinfo import ZoneInfo
+
+from alicia_scheduler.api.errors import StoreError
+from alicia_scheduler.api.model import EventExecution, ScheduledEvent, Status
+from alicia_scheduler.host.recipes import Path, Recipe
+from alicia_scheduler.host.secrets.vault import Secrets
+from alicia_scheduler.host.templates.names import names_for
+
+__all__ = ["FinishedLater", "Finishing", "History"]
+
+T = TypeVar("T")
+
+LOOK_BACK = 100
+"""Completed executions that are looked at for the one of the slot before."""
+
+
+@dataclass(frozen=True)
+class FinishedLater:
+    """What stands for the configuration of an action until it runs."""
+
+    recipe: Recipe
+    event: ScheduledEvent
+    zone: ZoneInfo
+
+
+class History(Protocol):
+    """Where completed executions are looked up: a store, or its reader's answers."""
+
+    def list_executions(
+        self, *, event_id: str, statuses: list[Status], limit: int
+    ) -> Awaitable[list[EventExecution]]:
+        """The newest executions first."""
+        ...
+
+
+class Finishing:
+    """Finishes configurations.
+
+    Args:
+        secrets: those of the host.
+        history: None where there is none yet; then no event has a last result.
+        now: the kernel's clock.
+    """
+
+    def __init__(
+        self, secrets: Secrets, history: History | None, now: Callable[[], datetime]
+    ) -> None:
+        self.secrets = secrets
+        self._history = history
+        self._now = now
+
+    def redact(self, value: T) -> T:
+        """``value`` without the secrets that were read so far."""
+        redacted: T = self.secrets.redactor.data(value)
+        return redacted
+
+    async def config(self, later: FinishedLater, execution: EventExecution) -> Any:
+        """The configuration for one attempt.
+
+        Raises:
+            Retryable, Permanent: a template failed, a secret is missing, or what came of them is
+                refused.
+        """
+        rendered = await self.rendered(later, execution)
+        return later.recipe.finished(rendered, await later.recipe.fetched(self.secrets))
+
+    async def rendered(self, later: FinishedLater, execution: EventExecution) -> dict[Path, Any]:
+        """What the templates make for one attempt, by place.
+
+        Raises:
+            Retryable, Permanent: one failed.
+        """
+        recipe = later.recipe
+        completed = previous = None
+        if self._history is not None and recipe.names & {"last_result", "window"}:
+            completed, previous = await self._before(self._history, execution)
+        names = names_for(
+            later.event,
+            execution,
+            zone=later.zone,
+            now=self._now,
+            completed=completed,
+            previous=previous,
+        )
+        return recipe.rendered(names)
+
+    async def _before(
+        self, history: History, execution: EventExecution
+    ) -> tuple[EventExecution | None, EventExecution | None]:
+        """The newest execution that completed, and the newest of an earlier slot."""
+        try:
+            found = await history.list_executions(
+                event_id=execution.event_id, statuses=[Status.COMPLETED], limit=LOOK_BACK
+            )
+        except StoreError:
+            # The store is told about by whoever writes it; a template can ask for a default.
+            return None, None
+        slot = execution.scheduled_time
+        return (
+            max(found, key=lambda run: run.end_time or run.scheduled_time, default=None),
+            next((run for run in found if run.scheduled_time < slot), None),
+        )
