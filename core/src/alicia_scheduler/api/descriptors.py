@@ -16,6 +16,7 @@ from alicia_scheduler.api.contracts import (
     Sink,
     SinkContext,
 )
+from alicia_scheduler.api.model import EventExecution
 from alicia_scheduler.api.store import Store, StoreContext
 
 __all__ = ["ActionType", "HostInfo", "ScheduleType", "ServiceType", "SinkType", "StoreType"]
@@ -67,6 +68,9 @@ class ActionType:
             :class:`Action`.
         requires: contracts of services that must run; the host starts their providers.
         default_timeout: seconds per attempt for events that do not set ``timeout``.
+        preview: what a run with a validated configuration would do, JSON-ready, for
+            ``alicia events test``. It does nothing and waits for nothing. Secrets in the
+            configuration it gets are ``***`` already.
         summary: one line for listings.
     """
 
@@ -75,6 +79,7 @@ class ActionType:
     open: Callable[[ActionContext], AbstractAsyncContextManager[Action]]
     requires: tuple[type[Any], ...] = ()
     default_timeout: float | None = None
+    preview: Callable[[Any, EventExecution], object] | None = None
     summary: str = ""
 
 

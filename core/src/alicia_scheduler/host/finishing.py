@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
-from alicia_scheduler.api.errors import StoreError
+from alicia_scheduler.api.errors import Permanent, Retryable, StoreError
 from alicia_scheduler.api.model import EventExecution, ScheduledEvent, Status
 from alicia_scheduler.host.recipes import Path, Recipe
 from alicia_scheduler.host.secrets.vault import Secrets
@@ -71,6 +71,24 @@ class Finishing:
         """
         rendered = await self.rendered(later, execution)
         return later.recipe.finished(rendered, await later.recipe.fetched(self.secrets))
+
+    async def masked(
+        self, later: FinishedLater, execution: EventExecution
+    ) -> tuple[dict[str, Any], Any]:
+        """The options for one attempt, and the configuration they make, both with secrets masked.
+        The configuration is None where it cannot be without the secrets.
+
+        Raises:
+            Retryable, Permanent: as :meth:`config`, with the real secrets.
+        """
+        recipe = later.recipe
+        rendered = await self.rendered(later, execution)
+        recipe.finished(rendered, await recipe.fetched(self.secrets))
+        try:
+            config = recipe.masked(rendered)
+        except (Retryable, Permanent):
+            config = None
+        return recipe.shown(rendered), config
 
     async def rendered(self, later: FinishedLater, execution: EventExecution) -> dict[Path, Any]:
         """What the templates make for one attempt, by place.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from alicia_scheduler.api.contracts import ScheduleContext
 from alicia_scheduler.api.errors import ConfigError
@@ -86,6 +88,27 @@ class Resolver:
             config = await self.finishing.config(config, execution)
         action = await self._actions.get(offer)
         return await action.run(config, execution)
+
+    async def preview(
+        self, prepared: Prepared, execution: EventExecution
+    ) -> tuple[dict[str, Any], object | None]:
+        """The options of an action as one attempt would get them, and what the action type says
+        it would do with them, if it says anything. Secrets are masked in both.
+
+        Raises:
+            Retryable, Permanent: the attempt would fail before its action begins.
+        """
+        kind = self._registry.action_types.get(prepared.action_type).type
+        config = prepared.action_config
+        if not isinstance(config, FinishedLater):
+            options = msgspec.to_builtins(config)
+        else:
+            if self.finishing is None:
+                raise Unresolved("no templates are rendered and no secrets fetched here")
+            options, config = await self.finishing.masked(config, execution)
+        if kind.preview is None or config is None:
+            return options, None
+        return options, kind.preview(config, execution)
 
     def redact(self, value: T) -> T:
         return value if self.finishing is None else self.finishing.redact(value)
