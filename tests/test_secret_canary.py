@@ -242,7 +242,9 @@ async def test_a_secret_is_nowhere_but_where_it_is_used(tmp_path, log, monkeypat
     # It was really used, and really told about.
     assert leaky.passwords.count(CANARY) >= 2 * (len(HOWS) - 1) + 2
     history = cli(state, "executions", "list", "--json")
-    assert {run["event_id"] for run in json.loads(history)} == set(HOWS)
+    classes = {run["event_id"]: run["error_class"] for run in json.loads(history)}
+    assert classes.keys() == set(HOWS)
+    assert classes["template"] == "template"
     assert history.count(b"***") >= 6
     assert b"about to use ***" in log.read_bytes()
     assert b"***" in answers["dry run of result"]

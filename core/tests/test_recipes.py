@@ -181,11 +181,18 @@ class Ran:
         self.actions = OpenActions(Surroundings("test", clock, Notifier(clock)))
         finishing = Finishing(self.secrets, self, clock.now)
         self.resolver = Resolver(
-            registry, Settings(timezone="Europe/Berlin"), {}, self.actions, finishing
+            registry,
+            Settings(timezone="Europe/Berlin"),
+            {},
+            self.actions,
+            finishing=finishing,
         )
 
     async def list_executions(self, *, event_id, statuses, limit):
         return self.history
+
+    async def execution(self, execution_id):
+        return next((run for run in self.history if run.execution_id == execution_id), None)
 
     @asynccontextmanager
     async def open(self, context):
@@ -265,6 +272,15 @@ async def test_the_last_result_is_that_of_the_execution_that_completed_last():
     earlier = [completed(slot - 10, slot + 5, {"n": 2}), completed(slot - 20, slot - 19, {"n": 1})]
     config = await Ran(history=earlier)(message="{{ last_result.n }}")
     assert config.message == 2
+
+
+async def test_what_another_event_triggered_sees_the_execution_it_follows():
+    before = msgspec.structs.replace(completed(0, 1, {"n": 7}), execution_id="e0", event_id="pump")
+    config = await Ran(history=[before])(
+        msgspec.structs.replace(EXECUTION, parent_id="e0"),
+        message="{{ parent.event_id }} {{ parent.status }} {{ parent.result.n }}",
+    )
+    assert config.message == "pump completed 7"
 
 
 async def test_without_a_last_result_a_template_can_have_a_default():

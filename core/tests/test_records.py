@@ -307,3 +307,40 @@ async def test_a_journal_keeps_every_notification_in_order(store, autojump_clock
         await trio.sleep(0.1)
         assert await store.notifications(after=0, limit=10) == heard
     assert [item.event_type for item in heard] == ["alone", "with", "change"]
+
+
+# -- starts ------------------------------------------------------------------------------------
+
+
+async def test_a_run_that_was_cut_short_is_told_by_the_next_one(store, autojump_clock):
+    clock = VirtualClock()
+    async with running_kernel(store=store, clock=clock) as first:
+        clock.lose_power(1)
+        await trio.sleep_forever()
+    async with running_kernel(store=store, clock=clock) as second:
+        pass
+    async with running_kernel(store=store, clock=clock) as third:
+        pass
+    assert first.told("recovery") == []
+    (recovery,) = second.told("recovery")
+    assert recovery["unclean"] is True
+    assert (recovery["starts"], recovery["unclean_starts"]) == (2, 1)
+    assert third.told("recovery") == []
+
+
+async def test_damage_that_shows_at_start_does_not_stop_the_schedule(store, autojump_clock):
+    class DamagedAtFirst(Faulty):
+        broken = True
+
+        async def unfinished(self):
+            if self.broken:
+                raise DAMAGED
+            return await self._store.unfinished()
+
+        async def recover(self):
+            self.broken = False
+            return await self._store.recover()
+
+    async with running_kernel(store=DamagedAtFirst(store), before=with_event()) as k:
+        await k.clock.advance(25)
+        assert len(k.ran) == 2

@@ -92,6 +92,11 @@ def line(event_type: str, data: dict[str, Any], *, colour: bool = False) -> str:
             {"name": "Porch light", "event_id": "porch", "next_run": None},
             "- deleted      Porch light",
         ),
+        (
+            "event_paused",
+            {"name": "Porch light", "event_id": "porch", "paused_reason": "3 failed\nmore"},
+            "■ paused       Porch light             3 failed",
+        ),
         ("host_started", {"message": "schedule runs"}, "* host         schedule runs"),
         ("recovery", {"message": "found 2", "found": 2}, "↻ recovery     found 2"),
         ("error", {"message": "it broke", "event_id": None}, "! error        it broke"),

@@ -29,6 +29,9 @@ __all__ = ["run"]
 CLOSING = 15.0
 """Seconds beyond drain_timeout after which a stop counts as hung."""
 
+AT_ONCE = 2.0
+"""Seconds after a second signal after which the process ends, whatever is still open."""
+
 logger = logging.getLogger(__name__)
 
 ENDS = {
@@ -48,7 +51,7 @@ def run(config: str) -> None:
     """Run the events of the configuration file CONFIG until SIGINT (Ctrl-C) or SIGTERM.
 
     On a signal nothing new starts, running executions get drain_timeout to end, and the exit
-    code is 0. A second signal cancels what still runs.
+    code is 0. A second signal cancels what still runs and ends the host at once.
     """
     configuration, registry, checked = load_checked(config)
     logging.basicConfig(
@@ -62,7 +65,13 @@ def run(config: str) -> None:
     # sqlite3 gives the interpreter away at every row, so beside a busy loop the store's thread
     # waits a switch interval a row: at Python's 5 ms a commit of 100 rows took over a second.
     sys.setswitchinterval(0.0005)
-    host = Host(configuration.settings, checked, registry, state_dir=configuration.state_dir)
+    host = Host(
+        configuration.settings,
+        checked,
+        registry,
+        state_dir=configuration.state_dir,
+        history=configuration.history,
+    )
     tally: Counter[str] = Counter()
     host.notifier.listen(lambda notification: _count(tally, notification))
     try:
@@ -111,6 +120,7 @@ async def _obey_signals(host: Host, scope: trio.CancelScope, resort: LastResort)
         async for _ in received:
             if host_told:
                 scope.cancel()
+                resort.hurry(AT_ONCE)
             else:
                 resort.start()
             host.stop()

@@ -74,7 +74,11 @@ def _by_file(event_id: str, config: str, state_dir: str | None) -> dict[str, Any
         history = _History(store) if store is not None else None
         finishing = Finishing(checked.secrets, history, lambda: datetime.now(UTC))
         resolver = Resolver(
-            registry, configuration.settings, checked.calendars, finishing=finishing
+            registry,
+            configuration.settings,
+            checked.calendars,
+            limits=checked.limits,
+            finishing=finishing,
         )
         record = EventRecord(event, saved.state if saved else EventState())
         try:
@@ -99,6 +103,9 @@ class _History:
         self, *, event_id: str, statuses: list[Status], limit: int
     ) -> list[EventExecution]:
         return self._store.list_executions(event_id=event_id, statuses=statuses, limit=limit)
+
+    async def execution(self, execution_id: str) -> EventExecution | None:
+        return self._store.execution(execution_id)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from alicia_scheduler.host.resolver import Resolver
 from alicia_scheduler.host.trial import live_run, trial_execution, trial_run
 from alicia_scheduler.kernel import steering
 from alicia_scheduler.kernel.kernel import Kernel
+from alicia_scheduler.kernel.rerun import rerun
 
 __all__ = ["COMMANDS", "Command", "CommandError", "execute"]
 
@@ -143,6 +144,10 @@ async def _cancel(kernel: Kernel, arguments: ExecutionArguments) -> Any:
     return {"execution_id": arguments.execution_id}
 
 
+async def _retry(kernel: Kernel, arguments: ExecutionArguments) -> Any:
+    return {"executions": await rerun(kernel, arguments.execution_id)}
+
+
 COMMANDS: dict[str, Command] = {
     command.name: command
     for command in (
@@ -153,5 +158,6 @@ COMMANDS: dict[str, Command] = {
         Command("events/resume", EventArguments, _resume, "End the pause of an event."),
         Command("events/test", TestArguments, _test, "Try an event outside its history."),
         Command("executions/cancel", ExecutionArguments, _cancel, "Cancel an execution."),
+        Command("executions/retry", ExecutionArguments, _retry, "Run an ended execution again."),
     )
 }

@@ -17,14 +17,17 @@ from alicia_scheduler.api.model import ScheduledEvent
 from alicia_scheduler.api.zones import load_timezone
 from alicia_scheduler.config.convert import convert, convert_all
 from alicia_scheduler.config.events import DEFAULT_ACTION, event_from_config
+from alicia_scheduler.config.limits import check_limit
 from alicia_scheduler.config.load import Configuration
 from alicia_scheduler.config.plain import plain_all
+from alicia_scheduler.config.wording import suggest
 from alicia_scheduler.host.recipes import Recipe, read_options
 from alicia_scheduler.host.registry import Family, Offer, Registry, action_of
 from alicia_scheduler.host.resolver import exclusions_of
 from alicia_scheduler.host.secrets.vault import Secrets
 from alicia_scheduler.host.services import ConfiguredService
 from alicia_scheduler.host.sinks import ConfiguredSink, SinkOptions
+from alicia_scheduler.kernel.chains import cycle_error, find_cycle
 from alicia_scheduler.kernel.prepared import Unresolved
 
 __all__ = ["Checked", "PluginTable", "check_configuration", "disabled_plugins"]
@@ -59,6 +62,7 @@ class Checked:
     unresolved: list[str] = field(default_factory=list)
     calendars: dict[str, frozenset[date]] = field(default_factory=dict)
     secrets: Secrets = field(default_factory=Secrets)
+    limits: dict[str, int] = field(default_factory=dict)
 
 
 def disabled_plugins(configuration: Configuration) -> set[str]:
@@ -80,6 +84,7 @@ def check_configuration(
     """Check everything, collecting all mistakes; each has the file and the line it stands on."""
     checked = Checked(
         calendars=configuration.calendars,
+        limits=configuration.limits,
         secrets=Secrets(configuration.secrets, configuration.file.parent),
     )
     found: list[ConfigError] = []
@@ -97,8 +102,9 @@ def check_configuration(
         )
         checker.check(event_id, raw)
         if event is not None:
-            _check_exclusions(event, configuration, found)
+            _check_names(event, configuration, found)
             checked.events.append(event)
+    _check_chains(checked, found)
     _add_required_services(registry, checked)
     located = [configuration.locate(issue) for issue in found]
     checked.issues = sorted(
@@ -228,13 +234,36 @@ class _EventChecker:
             self._found.append(error.under(*place))
 
 
-def _check_exclusions(
+def _check_names(
     event: ScheduledEvent, configuration: Configuration, found: list[ConfigError]
 ) -> None:
-    try:
-        exclusions_of(event, configuration.settings, configuration.calendars)
-    except ConfigError as error:
-        found.append(error.under("events", event.event_id))
+    """What an event names elsewhere in the configuration: days to leave out, its limit."""
+    for check in (
+        lambda: exclusions_of(event, configuration.settings, configuration.calendars),
+        lambda: check_limit(event.limit, configuration.limits),
+    ):
+        try:
+            check()
+        except ConfigError as error:
+            found.append(error.under("events", event.event_id))
+
+
+def _check_chains(checked: Checked, found: list[ConfigError]) -> None:
+    """Refuse circles of triggers, and tell of events that the file does not have: they may have
+    been made through the API."""
+    events = {event.event_id: event for event in checked.events}
+    for event in checked.events:
+        circle = find_cycle(events, event.event_id)
+        if circle is not None:
+            found.append(cycle_error(circle).under("events", event.event_id))
+        for key in ("on_success", "on_failure", "on_complete"):
+            for name in getattr(event, key):
+                if name not in events:
+                    hint = suggest(name, list(events), likely=list(events), noun="events")
+                    checked.unresolved.append(
+                        f"events.{event.event_id}.{key}: there is no event {name!r} in this file"
+                        f" ({hint})"
+                    )
 
 
 def _add_required_services(registry: Registry, checked: Checked) -> None:

@@ -40,6 +40,10 @@ class History(Protocol):
         """The newest executions first."""
         ...
 
+    def execution(self, execution_id: str) -> Awaitable[EventExecution | None]:
+        """One execution, or None."""
+        ...
+
 
 class Finishing:
     """Finishes configurations.
@@ -94,12 +98,17 @@ class Finishing:
         """What the templates make for one attempt, by place.
 
         Raises:
-            Retryable, Permanent: one failed.
+            Retryable, Permanent: one failed, or what it names cannot be read at the moment.
         """
         recipe = later.recipe
-        completed = previous = None
-        if self._history is not None and recipe.names & {"last_result", "window"}:
-            completed, previous = await self._before(self._history, execution)
+        completed = previous = parent = None
+        try:
+            if self._history is not None and recipe.names & {"last_result", "window"}:
+                completed, previous = await _before(self._history, execution)
+            if self._history is not None and execution.parent_id and "parent" in recipe.names:
+                parent = await self._history.execution(execution.parent_id)
+        except StoreError as error:
+            raise Retryable(f"what came before cannot be read: {error}") from error
         names = names_for(
             later.event,
             execution,
@@ -107,22 +116,20 @@ class Finishing:
             now=self._now,
             completed=completed,
             previous=previous,
+            parent=parent,
         )
         return recipe.rendered(names)
 
-    async def _before(
-        self, history: History, execution: EventExecution
-    ) -> tuple[EventExecution | None, EventExecution | None]:
-        """The newest execution that completed, and the newest of an earlier slot."""
-        try:
-            found = await history.list_executions(
-                event_id=execution.event_id, statuses=[Status.COMPLETED], limit=LOOK_BACK
-            )
-        except StoreError:
-            # The store is told about by whoever writes it; a template can ask for a default.
-            return None, None
-        slot = execution.scheduled_time
-        return (
-            max(found, key=lambda run: run.end_time or run.scheduled_time, default=None),
-            next((run for run in found if run.scheduled_time < slot), None),
-        )
+
+async def _before(
+    history: History, execution: EventExecution
+) -> tuple[EventExecution | None, EventExecution | None]:
+    """The newest execution that completed, and the newest of an earlier slot."""
+    found = await history.list_executions(
+        event_id=execution.event_id, statuses=[Status.COMPLETED], limit=LOOK_BACK
+    )
+    slot = execution.scheduled_time
+    return (
+        max(found, key=lambda run: run.end_time or run.scheduled_time, default=None),
+        next((run for run in found if run.scheduled_time < slot), None),
+    )

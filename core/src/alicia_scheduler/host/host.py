@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 
 import trio
 
-from alicia_scheduler.config.settings import Settings
+from alicia_scheduler.config.settings import HistorySettings, Settings
 from alicia_scheduler.host.actions import OpenActions
 from alicia_scheduler.host.check import Checked
 from alicia_scheduler.host.context import Surroundings
 from alicia_scheduler.host.finishing import Finishing
+from alicia_scheduler.host.history import HistoryKeeper
+from alicia_scheduler.host.kernelsettings import kernel_settings
 from alicia_scheduler.host.registry import Registry
 from alicia_scheduler.host.resolver import Resolver
 from alicia_scheduler.host.services import services_running
 from alicia_scheduler.host.sinks import sinks_running
 from alicia_scheduler.host.zonedata import follow_zone_data
 from alicia_scheduler.kernel.clock import Clock, SystemClock
-from alicia_scheduler.kernel.definitions import sync_origin
-from alicia_scheduler.kernel.kernel import Kernel, KernelSettings
+from alicia_scheduler.kernel.definitions import Difference, sync_origin
+from alicia_scheduler.kernel.kernel import Kernel
 from alicia_scheduler.kernel.loop import run_kernel
 from alicia_scheduler.kernel.notifications import Notifier, Told
 from alicia_scheduler.kernel.records import Records
@@ -41,6 +44,7 @@ class Host:
         registry: the installed plugins' types.
         state_dir: where the store lives; None keeps everything in memory.
         clock: the source of time.
+        history: how much of the past is kept.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class Host:
         *,
         state_dir: Path | None,
         clock: Clock | None = None,
+        history: HistorySettings | None = None,
     ) -> None:
         self.clock = clock or SystemClock()
         self.notifier = Notifier(self.clock, redact=checked.secrets.redactor.data)
@@ -60,6 +65,7 @@ class Host:
         self._checked = checked
         self._registry = registry
         self._state_dir = state_dir
+        self._history = history or HistorySettings()
         self._stop_wanted = False
 
     async def run(self) -> None:
@@ -98,16 +104,19 @@ class Host:
             sinks_running(checked.sinks, surroundings, records),
             actions.running(),
         ):
-            finishing = Finishing(checked.secrets, store, self.clock.now)
+            resolver = Resolver(
+                self._registry,
+                settings,
+                checked.calendars,
+                actions,
+                limits=checked.limits,
+                finishing=Finishing(checked.secrets, store, self.clock.now),
+            )
             self.kernel = Kernel(
                 records,
-                Resolver(self._registry, settings, checked.calendars, actions, finishing),
+                resolver,
                 self.clock,
-                KernelSettings(
-                    max_concurrent=settings.max_concurrent,
-                    drain_timeout=settings.drain_timeout,
-                    wait_for_clock=settings.wait_for_clock,
-                ),
+                kernel_settings(settings, checked.limits),
             )
             records.begun_anew = self._bring_back
             for incident in store.incidents:
@@ -122,8 +131,11 @@ class Host:
             self.kernel.agenda.restart()
 
     async def _run_kernel(self, kernel: Kernel) -> None:
-        difference = await sync_origin(kernel, "file", self._checked.events)
+        sync = partial(sync_origin, kernel, "file", self._checked.events)
+        difference = await kernel.records.insist(sync) or Difference()
         changes = ", ".join(f"{len(ids)} {what}" for what, ids in vars(difference).items() if ids)
+        history = HistoryKeeper(kernel.store, self.clock, self._history)
+        self.notifier.listen(history.listen)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(run_kernel, kernel)
             await kernel.ready.wait()
@@ -132,6 +144,7 @@ class Host:
             )
             self.started.set()
             nursery.start_soon(follow_zone_data, kernel)
+            nursery.start_soon(history.run)
             await kernel.stopped.wait()
             nursery.cancel_scope.cancel()
         stopped = Told("host_stopped", {"message": "schedule stopped"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, datetime
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -13,6 +13,7 @@ from alicia_scheduler.api.contracts import ScheduleContext
 from alicia_scheduler.api.errors import ConfigError
 from alicia_scheduler.api.model import EventExecution, ScheduledEvent
 from alicia_scheduler.api.zones import load_timezone
+from alicia_scheduler.config.limits import check_limit
 from alicia_scheduler.config.settings import Settings
 from alicia_scheduler.host.actions import OpenActions
 from alicia_scheduler.host.finishing import FinishedLater, Finishing
@@ -32,6 +33,7 @@ class Resolver:
     Args:
         settings: the host's zone and place, for events that name none.
         calendars: the days of each named calendar.
+        limits: the names that an event's ``limit`` may be.
         actions: None where no action will ever run (checking, preview).
         finishing: makes the configurations that are finished at each run; None where none is.
     """
@@ -42,6 +44,8 @@ class Resolver:
         settings: Settings,
         calendars: Mapping[str, frozenset[date]],
         actions: OpenActions | None = None,
+        *,
+        limits: Collection[str] = (),
         finishing: Finishing | None = None,
     ) -> None:
         self._registry = registry
@@ -49,6 +53,7 @@ class Resolver:
         self._calendars = calendars
         self._actions = actions
         self.finishing = finishing
+        self._limits = limits
 
     def prepare(self, event: ScheduledEvent, anchor: datetime) -> Prepared:
         action_type, raw_action = action_of(event.action)
@@ -68,6 +73,7 @@ class Resolver:
             raise issues[0]
         if isinstance(config, Recipe):
             config = FinishedLater(config, event, _zone(event, self._settings))
+        check_limit(event.limit, self._limits)
         if not event.exclude:
             return Prepared(schedule, action_type, config)
         exclusions = exclusions_of(event, self._settings, self._calendars)

@@ -70,6 +70,7 @@ async def live_run(
         "status": outcome.status.value,
         "result": outcome.result,
         "error_message": outcome.error,
+        "error_class": outcome.error_class,
         "reason": outcome.reason,
         "retryable": outcome.retryable,
     }

@@ -74,6 +74,10 @@ class Agenda:
             self._touched.add(key)
         self._live.pop(key, None)
 
+    def holds(self, key: str) -> bool:
+        """True while there is an entry of this event id or waiting execution's id."""
+        return key in self._live
+
     def next_at(self) -> datetime | None:
         """When the earliest entry is due, or None when there is none at all."""
         self._drop_stale()

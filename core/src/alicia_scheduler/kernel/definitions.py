@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from alicia_scheduler.api.model import EventRecord, EventState, ScheduledEvent
 from alicia_scheduler.api.store import Change, RemoveEvent, SaveEvent
 from alicia_scheduler.kernel.catalog import Entry
+from alicia_scheduler.kernel.chains import refuse_cycles
 from alicia_scheduler.kernel.notifications import Told, about_error, about_event
 from alicia_scheduler.kernel.slots import advance, first_slot
 
@@ -50,7 +51,12 @@ class Difference:
 
 
 async def save_event(kernel: Kernel, event: ScheduledEvent) -> EventRecord:
-    """Create an event, or replace the one with its id by a new revision."""
+    """Create an event, or replace the one with its id by a new revision.
+
+    Raises:
+        ConfigError: it would trigger itself in the end.
+    """
+    await refuse_cycles(kernel, event)
     known = await kernel.store.records([event.event_id])
     difference = Difference()
     await _save(kernel, [event], known, difference)
@@ -83,6 +89,7 @@ async def _save(
 ) -> None:
     now = kernel.clock.now()
     entries: list[tuple[str, Entry]] = []
+    told: list[Told] = []
     for event in events:
         old = known.get(event.event_id)
         if old is None:
@@ -107,7 +114,9 @@ async def _save(
             entry = _scheduled(kernel, edited, state, now)
         difference.updated.append(event.event_id)
         entries.append(("event_updated", entry))
-    told: list[Told] = []
+        if edited.enabled is not old.event.enabled:
+            switched = "event_enabled" if edited.enabled else "event_disabled"
+            told.append(about_event(switched, entry.record))
     for event_type, entry in entries:
         told.append(about_event(event_type, entry.record))
         if entry.prepared is None and entry.event.enabled:
@@ -123,8 +132,7 @@ async def _remove(kernel: Kernel, records: Sequence[EventRecord], difference: Di
     changes: list[Change] = []
     for record in records:
         event_id = record.event.event_id
-        occupancy = kernel.runner.occupancy(event_id)
-        for execution in [*occupancy.running, *occupancy.retrying]:
+        for execution in kernel.runner.of_event(event_id):
             await kernel.cancel(execution.execution_id, "removed")
         changes.append(RemoveEvent(event_id))
         difference.removed.append(event_id)

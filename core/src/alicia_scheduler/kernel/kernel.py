@@ -8,8 +8,8 @@ agenda, lets the planner decide, commits the decision, and only then hands it to
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import trio
@@ -28,6 +28,7 @@ from alicia_scheduler.kernel.gate import ClockGate
 from alicia_scheduler.kernel.notifications import Told, about_error
 from alicia_scheduler.kernel.planner import Plan, plan_slot, plan_trigger
 from alicia_scheduler.kernel.prepared import Types
+from alicia_scheduler.kernel.rates import Rates
 from alicia_scheduler.kernel.records import Records
 from alicia_scheduler.kernel.runner import Run, Runner
 from alicia_scheduler.kernel.slots import advance
@@ -43,6 +44,9 @@ class KernelSettings:
 
     Attributes:
         max_concurrent: executions that may run at once.
+        max_waiting: executions that may wait to run at once; the next ones are skipped.
+        limits: the capacity of each named limit that events may share.
+        min_interval: seconds between two slots of an event; those in between are skipped.
         drain_timeout: seconds that running executions get when the host stops.
         batch: entries handled in one transaction at the most.
         catchup_stagger: seconds between the starts of executions that catch up on missed slots.
@@ -51,6 +55,9 @@ class KernelSettings:
     """
 
     max_concurrent: int = 100
+    max_waiting: int = 10_000
+    limits: Mapping[str, int] = field(default_factory=dict)
+    min_interval: float = 0.1
     drain_timeout: float = 10.0
     batch: int = 1000
     catchup_stagger: float = 0.2
@@ -87,8 +94,14 @@ class Kernel:
         self.catalog = Catalog(self.store, types, clock)
         self.accounts = Accounts(self)
         self.runner = Runner(
-            types, self.accounts, self.settings.max_concurrent, self.settings.catchup_stagger
+            types,
+            self.accounts,
+            self.settings.max_concurrent,
+            limits=self.settings.limits,
+            max_waiting=self.settings.max_waiting,
+            stagger=self.settings.catchup_stagger,
         )
+        self.rates = Rates(clock, self.notifier, self.settings.min_interval)
         self.gate = ClockGate(clock, self.notifier)
         self.ready = trio.Event()
         self.stopped = trio.Event()
@@ -112,12 +125,18 @@ class Kernel:
             raise
         now = self.clock.now()
         decision = Decision()
-        for entry in due:
+        for entry in sorted(due, key=self._rank):
             if entry.execution_id is not None:
                 self._retry_is_due(entry.event_id, entry.execution_id, now, decision)
             else:
                 self._slot_is_due(entry, now, decision)
         await self.carry_out(decision)
+
+    def _rank(self, due: Due) -> tuple[int, bool]:
+        """Of what is due together the highest priority takes its place first; and slots before
+        retries, as a retry yields to its event's slot."""
+        entry = self.catalog.get(due.event_id)
+        return (-entry.event.priority if entry else 0, due.execution_id is not None)
 
     def _slot_is_due(self, due: Due, now: datetime, decision: Decision) -> None:
         entry = self.catalog.get(due.event_id)
@@ -141,7 +160,8 @@ class Kernel:
                 schedule,
                 entry.state.next_run,
                 now,
-                self.runner.occupancy(due.event_id),
+                self.runner.occupancy(entry.event),
+                self.settings.min_interval,
             )
             next_run, next_due = advance(schedule, entry.event, plan.next_run)
         except Exception as error:  # noqa: BLE001 - a schedule type may raise anything
@@ -158,8 +178,10 @@ class Kernel:
             # What is behind needs no remembering.
             skip_slots=tuple(slot for slot in skip_slots if next_run and slot >= next_run),
         )
-        self._take_over(entry, plan, now, decision)
+        self.take_over(entry, plan, now, decision)
         decision.moved.append(entry)
+        if plan.crowded:
+            self.rates.crowded(entry.event)
 
     def _set_aside(self, entry: Entry) -> None:
         """Leave an event that cannot be planned alone, with its slot kept; the others go on."""
@@ -170,7 +192,7 @@ class Kernel:
     def _retry_is_due(
         self, event_id: str, execution_id: str, now: datetime, decision: Decision
     ) -> None:
-        execution = self.runner.take_retry(event_id, execution_id)
+        execution = self.runner.retries.take(execution_id)
         entry = self.catalog.get(event_id)
         if execution is None:
             return
@@ -181,15 +203,25 @@ class Kernel:
             )
             decision.close(entry, ended)
             return
+        outdated = ledger.outdated(entry.event, execution, now)
+        if outdated is not None:
+            decision.close(entry, outdated)
+            self.runner.advance(event_id)
+            return
         self.reserve(entry, execution, now, decision)
 
-    def _take_over(self, entry: Entry, plan: Plan, now: datetime, decision: Decision) -> None:
+    def take_over(self, entry: Entry, plan: Plan, now: datetime, decision: Decision) -> None:
         """Turn a plan into changes to commit and runs to start."""
         for waiting in plan.yielded:
-            self.runner.take_retry(entry.event.event_id, waiting.execution_id)
+            self.runner.retries.take(waiting.execution_id)
             self.agenda.discard(waiting.execution_id)
             ended = ledger.finished(
-                waiting, Status.FAILED, now, error=waiting.error_message, reason="superseded"
+                waiting,
+                Status.FAILED,
+                now,
+                error=waiting.error_message,
+                error_class=waiting.error_class,
+                reason="superseded",
             )
             decision.close(entry, ended)
         for execution in plan.closed:
@@ -209,7 +241,7 @@ class Kernel:
             run.execution = ledger.started(execution, now)
             decision.launches.append(run)
         else:
-            run.execution = ledger.queued(execution, now)
+            run.execution = ledger.queued(execution, now, run.stage.value)
             decision.queued.append(run)
         return run
 
@@ -286,17 +318,17 @@ class Kernel:
         if entry.prepared is None:
             raise ValueError(entry.problem)
         now = self.clock.now()
-        plan = plan_trigger(entry.event, now, self.runner.occupancy(event_id))
+        plan = plan_trigger(entry.event, now, self.runner.occupancy(entry.event))
         decision = Decision()
-        self._take_over(entry, plan, now, decision)
+        self.take_over(entry, plan, now, decision)
         await self.carry_out(decision)
+        self.rates.triggered(entry.event)
         return [*plan.admitted, *plan.closed]
 
     async def cancel(self, execution_id: str, reason: str) -> bool:
         """Stop an execution that runs, queues or waits for a retry; False when there is none."""
-        waiting = self.runner.retry(execution_id)
+        waiting = self.runner.retries.take(execution_id)
         if waiting is not None:
-            self.runner.take_retry(waiting.event_id, execution_id)
             self.agenda.discard(execution_id)
             decision = Decision()
             ended = ledger.finished(
@@ -304,10 +336,12 @@ class Kernel:
                 Status.CANCELLED,
                 self.clock.now(),
                 error=waiting.error_message,
+                error_class=waiting.error_class,
                 reason=reason,
             )
             decision.close(self.catalog.get(waiting.event_id), ended)
             await self.carry_out(decision)
+            self.runner.advance(waiting.event_id)
             return True
         if not self.runner.knows(execution_id):
             return False

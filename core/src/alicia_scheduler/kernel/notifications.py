@@ -12,11 +12,27 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from alicia_scheduler.api.model import EventExecution, EventRecord, Notification, to_wire
+from alicia_scheduler.api.model import (
+    EventExecution,
+    EventRecord,
+    EventState,
+    Notification,
+    ScheduledEvent,
+    to_epoch,
+    to_wire,
+)
 from alicia_scheduler.kernel.clock import Clock
 from alicia_scheduler.kernel.ledger import describe, notification_type
 
-__all__ = ["Listener", "Notifier", "Told", "about_error", "about_event", "about_execution"]
+__all__ = [
+    "Listener",
+    "Notifier",
+    "Told",
+    "about_error",
+    "about_event",
+    "about_execution",
+    "about_transitions",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +54,29 @@ def about_execution(execution: EventExecution, name: str) -> Told:
 def about_event(event_type: str, record: EventRecord) -> Told:
     """What became of a definition."""
     return Told(event_type, to_wire(record))
+
+
+def about_transitions(
+    event: ScheduledEvent, before: EventState, after: EventState, ended: EventExecution
+) -> list[Told]:
+    """What an ended execution changed about its event as a whole: it began to fail, it works
+    again, it pauses itself."""
+    record = EventRecord(event, after)
+    told: list[Told] = []
+    if after.failing_since and not before.failing_since:
+        told.append(about_event("event_failing", record))
+    if before.failing_since and not after.failing_since:
+        recovered = about_event("event_recovered", record)
+        recovered.event_data["failures"] = before.failures_in_row
+        recovered.event_data["failed_since"] = to_epoch(before.failing_since)
+        if ended.end_time is not None:
+            outage = (ended.end_time - before.failing_since).total_seconds()
+            recovered.event_data["outage"] = outage
+        told.append(recovered)
+    if after.paused_until != before.paused_until:
+        logger.warning("event %r pauses: %s", event.event_id, after.paused_reason)
+        told.append(about_event("event_paused", record))
+    return told
 
 
 def about_error(message: str, *, event_id: str | None = None, kind: str = "error") -> Told:

@@ -11,14 +11,15 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
+import msgspec
 import trio
 
 from alicia_scheduler.api.errors import StoreError
 from alicia_scheduler.api.model import Notification
 from alicia_scheduler.api.store import (
     Change,
-    SaveExecution,
     SaveFact,
     SaveNotification,
     SlotTaken,
@@ -28,12 +29,20 @@ from alicia_scheduler.kernel.backlog import Backlog
 from alicia_scheduler.kernel.clock import Clock
 from alicia_scheduler.kernel.notifications import Notifier, Told
 
-__all__ = ["SEQUENCE", "Records"]
+__all__ = ["SEQUENCE", "Records", "Starts"]
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
 SEQUENCE = "sequence"
 """Name of the fact that holds the number of the last notification."""
+
+STARTS = "starts"
+"""Name of the fact that holds :class:`Starts`."""
+
+TRIES = 3
+"""So often something is tried that reads the store, at start."""
 
 TRY_EVERY = 5.0
 """Seconds between two attempts to write to a store that could not be written (R25: 20 s)."""
@@ -46,16 +55,32 @@ UNSAVED_LIMIT = 10_000
 delivered at once."""
 
 
+class Starts(msgspec.Struct, frozen=True):
+    """What the store knows of the runs of its host.
+
+    Attributes:
+        count: how often it has started.
+        unclean: how often it had not stopped in order before.
+        running: True from a start until an orderly stop.
+    """
+
+    count: int = 0
+    unclean: int = 0
+    running: bool = False
+
+
 class Records:
     """Commits changes and delivers the notifications about them. Made by :meth:`running`.
 
     Attributes:
         in_hand: gives everything that a store which is begun anew must hold; the kernel sets it.
         begun_anew: awaited after a damaged store was begun anew, for whoever can bring back more.
+        unclean: True when the run of the host before this one was cut short.
         journal: True when every notification is kept in the store, because a sink must not miss
             one.
         degraded: why the store could not be written last, or None while it can be.
-        saved: executions written so far, for whoever keeps the history short.
+        starts: how often a host has started on this store, and how often it had not stopped
+            in order before; this start included.
     """
 
     def __init__(
@@ -69,14 +94,16 @@ class Records:
         self.in_hand: Callable[[], list[Change]] = list
         self.begun_anew: Callable[[], Awaitable[object]] | None = None
         self.journal = False
+        self.unclean = False
         self.degraded: str | None = None
-        self.saved = 0
+        self.starts = Starts()
         self._clock = clock
         self._backlog = Backlog()
         self._damaged = False
         self._since = 0.0
         self._unsaved: deque[Notification] = deque()
         self._work = trio.Event()
+        self._mended = trio.Event()
 
     @classmethod
     @asynccontextmanager
@@ -92,10 +119,7 @@ class Records:
         """
         records = cls(store, notifier, clock)
         records.journal = journal
-        try:
-            notifier.resume(int((await store.facts()).get(SEQUENCE, 0)))
-        except StoreError as error:
-            records.failed("read from", error)
+        await records._begin()
         async with trio.open_nursery() as nursery:
             notifier.keep_with(records._save_later)
             nursery.start_soon(records._work_off, name="records")
@@ -106,6 +130,18 @@ class Records:
             nursery.cancel_scope.cancel()
         # Only after an orderly end; one that was cut short is what recovery is for.
         await records._finish()
+
+    async def _begin(self) -> None:
+        try:
+            facts = await self.store.facts()
+        except StoreError as error:
+            self.failed("read from", error)
+            return
+        self.notifier.resume(int(facts.get(SEQUENCE, 0)))
+        known = msgspec.convert(facts.get(STARTS, {}), Starts)
+        self.starts = Starts(known.count + 1, known.unclean + known.running, running=True)
+        self.unclean = known.running
+        await self.keep([SaveFact(STARTS, msgspec.to_builtins(self.starts))])
 
     @property
     def waiting(self) -> int:
@@ -151,12 +187,25 @@ class Records:
         self._damaged |= error.damaged
         news, self.degraded = self.degraded is None, str(error)
         if news:
+            self._mended = trio.Event()
             self._since = self._clock.elapsed()
             logger.error("could not %s the store, going on from memory: %s", doing, error)
             self.notifier.error(
                 f"could not {doing} the store, going on from memory: {error}", kind="store"
             )
         self._work.set()
+
+    async def insist(self, reading: Callable[[], Awaitable[T]]) -> T | None:
+        """Do something that reads the store. When the store turns out to be damaged or cannot be
+        read, wait until it was mended and do it again; None when that does not help."""
+        for _ in range(TRIES):
+            try:
+                return await reading()
+            except StoreError as error:
+                self.failed("read from", error)
+                with trio.move_on_after(TRY_EVERY):
+                    await self._mended.wait()
+        return None
 
     async def _work_off(self) -> None:
         """Save the numbers of what was emitted, and mend a degraded store."""
@@ -178,7 +227,6 @@ class Records:
             except StoreError as error:
                 self.failed("write to", error)
             else:
-                self._count(wanted)
                 return True
         self._backlog.add(wanted)
         return False
@@ -244,6 +292,7 @@ class Records:
         data = {"message": message, "seconds": seconds, "lost": self.lost}
         self.degraded = None
         self._backlog.lost = 0
+        self._mended.set()
         logger.warning("%s", message)
         self.notifier.emit("store_recovered", data)
 
@@ -261,7 +310,6 @@ class Records:
                 if error.transient or error.damaged:
                     raise
                 await self._write_singly(changes)
-            self._count(changes)
             self._backlog.written(changes)
 
     async def _write_singly(self, changes: Sequence[Change]) -> None:
@@ -276,17 +324,16 @@ class Records:
                 logger.error("%s", message)
                 self.notifier.error(message, kind="store")
 
-    def _count(self, changes: Sequence[Change]) -> None:
-        self.saved += sum(isinstance(change, SaveExecution) for change in changes)
-
     async def _finish(self) -> None:
         """One last attempt to write what waits, when the kernel has stopped."""
+        ended = msgspec.structs.replace(self.starts, running=False)
+        stopped = SaveFact(STARTS, msgspec.to_builtins(ended))
         notifications = [*self._unsaved]
         self._unsaved.clear()
         if self.degraded is None:
-            await self._write(self._numbers(notifications))
+            await self._write([*self._numbers(notifications), stopped])
         else:
-            self._backlog.add(self._numbers(notifications))
+            self._backlog.add([*self._numbers(notifications), stopped])
             try:
                 await self._write_backlog()
             except StoreError as error:

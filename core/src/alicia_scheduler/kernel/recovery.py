@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from alicia_scheduler.api.model import EventExecution, OnInterrupted, Status, Trigger
+from alicia_scheduler.api.model import EventExecution, OnInterrupted, Status
 from alicia_scheduler.kernel import ledger
 from alicia_scheduler.kernel.decision import Decision
 
@@ -22,29 +22,52 @@ async def recover(kernel: Kernel) -> None:
     - *Waiting for a retry*: it goes on waiting; the agenda brings it up.
     - *Queued*: it never started, so it starts now.
 
+    All take their places in the lanes of their events, oldest slot first, before any new slot is
+    planned, so that the overlap policy holds across a restart.
+
+    ``recovery`` is notified when there was something to settle, or when the last run of the host
+    was cut short.
+
     Missed slots need nothing here: they come up on the agenda as due, and the planner applies
     the misfire policy.
     """
     unfinished = await kernel.store.unfinished()
-    if not unfinished:
+    if not unfinished and not kernel.records.unclean:
         return
     await kernel.catalog.load({execution.event_id for execution in unfinished})
     found = {"interrupted": 0, "rerun": 0, "retrying": 0, "queued": 0}
     decision = Decision()
+    retrying = [run for run in unfinished if _waits_for_retry(run)]
+    for execution in retrying:
+        # First, as one that does not yield keeps those behind it waiting.
+        kernel.runner.retries.hold(execution)
+    found["retrying"] = len(retrying)
     for execution in unfinished:
         if execution.status is Status.RUNNING:
             _close_interrupted(kernel, execution, decision, found)
-        elif execution.next_attempt_at is not None:
-            kernel.runner.hold_retry(execution)
-            found["retrying"] += 1
-        else:
+        elif not _waits_for_retry(execution):
             _requeue(kernel, execution, decision, found)
     await kernel.carry_out(decision)
-    summary = ", ".join(f"{count} {what}" for what, count in found.items() if count)
-    kernel.notifier.emit(
-        "recovery",
-        {"message": f"found unfinished executions: {summary}", "status": "recovered", **found},
-    )
+    kernel.notifier.emit("recovery", _report(kernel, found))
+
+
+def _report(kernel: Kernel, found: dict[str, int]) -> dict[str, Any]:
+    """What was found and done, for people and for machines."""
+    settled = ", ".join(f"{count} {what}" for what, count in found.items() if count)
+    unclean, starts = kernel.records.unclean, kernel.records.starts
+    before = "the last run was cut short" if unclean else "the last run stopped in order"
+    return {
+        "message": f"{before}; unfinished executions: {settled or 'none'}",
+        "status": "recovered",
+        "unclean": unclean,
+        "starts": starts.count,
+        "unclean_starts": starts.unclean,
+        **found,
+    }
+
+
+def _waits_for_retry(execution: EventExecution) -> bool:
+    return execution.status is Status.PENDING and execution.next_attempt_at is not None
 
 
 def _close_interrupted(
@@ -57,8 +80,7 @@ def _close_interrupted(
     if entry is None or entry.prepared is None:
         return
     if entry.event.on_interrupted is OnInterrupted.RERUN:
-        rerun = ledger.new_execution(entry.event, execution.scheduled_time, Trigger.RECOVERY)
-        kernel.reserve(entry, rerun, now, decision)
+        kernel.reserve(entry, ledger.rerun(entry.event, execution), now, decision)
         found["rerun"] += 1
 
 

@@ -153,10 +153,10 @@ def _shifted(kernel: Kernel, record: EventRecord, entry: Entry | None, step: flo
 
 async def _move_retries(kernel: Kernel, step: float) -> None:
     changes: list[Change] = []
-    for waiting in kernel.runner.waiting_retries():
+    for waiting in kernel.runner.retries.all():
         if waiting.next_attempt_at is None:
             continue
         moved = replace(waiting, next_attempt_at=waiting.next_attempt_at + timedelta(seconds=step))
-        kernel.runner.hold_retry(moved)
+        kernel.runner.retries.hold(moved)
         changes.append(SaveExecution(moved))
     await kernel.records.keep(changes)

@@ -141,8 +141,13 @@ _SECOND = Migration(
 
 _THIRD = Migration(
     3,
-    # What durable sinks have still to write; empty on a host without one.
-    ("CREATE TABLE notifications (sequence INTEGER PRIMARY KEY, body TEXT NOT NULL)",),
+    (
+        # What durable sinks have still to write; empty on a host without one.
+        "CREATE TABLE notifications (sequence INTEGER PRIMARY KEY, body TEXT NOT NULL)",
+        "ALTER TABLE executions ADD COLUMN retry_of TEXT",
+        "ALTER TABLE executions ADD COLUMN parent_id TEXT",
+        "ALTER TABLE event_states ADD COLUMN failing_since REAL",
+    ),
 )
 
 MIGRATIONS: tuple[Migration, ...] = (_FIRST, _SECOND, _THIRD)

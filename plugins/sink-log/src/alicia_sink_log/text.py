@@ -45,6 +45,8 @@ _LOOKS = {
     "event_scheduled": _Look("+", "scheduled", DIM),
     "event_updated": _Look("~", "updated", DIM),
     "event_deleted": _Look("-", "deleted", DIM),
+    "event_paused": _Look("■", "paused", YELLOW),
+    "event_resumed": _Look("▸", "resumed", DIM),
     "error": _Look("!", "error", RED),
     "recovery": _Look("↻", "recovery", YELLOW),
 }
@@ -114,6 +116,8 @@ def _event(data: Mapping[str, Any], at: datetime) -> Iterator[str]:
     yield _name(data)
     if data.get("next_run") is not None:
         yield f"next {_clock(data['next_run'], at)}"
+    if data.get("paused_reason"):
+        yield _detail(data["paused_reason"])
 
 
 def _message(data: Mapping[str, Any]) -> Iterator[str]:
