@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec import Meta
 
 from alicia_scheduler.api import (
@@ -29,6 +31,7 @@ from alicia_scheduler.host.recipes import Recipe, read_options
 from alicia_scheduler.host.registry import Registry
 from alicia_scheduler.host.resolver import Resolver
 from alicia_scheduler.host.secrets.vault import Secrets
+from alicia_scheduler.host.templates.names import names_for
 from alicia_scheduler.kernel.notifications import Notifier
 from alicia_scheduler.testing.clock import START, VirtualClock
 from alicia_scheduler.testing.kernel import At, make_event
@@ -360,3 +363,36 @@ async def test_the_definition_keeps_the_reference_and_not_the_value():
     )
     prepared = ran.resolver.prepare(event, START)
     assert "hunter22" not in repr(prepared) + repr(event)
+
+
+VALUES = st.recursive(
+    st.sampled_from(
+        [0, 1, 1.5, True, None, "x", "7", "{{ slot }}", "{{ attempt }}", "{{ event }}",
+         "{{ none }}", "a{{ attempt }}", "{{ 1 / 0 }}", "{{ last_result.x }}", "{{ nope }}", "{{",
+         {"secret": "token"}, {"secret": "other"}, {"secret": "!"}, {"secret": 1}]
+    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("ab"), inner),
+    max_leaves=5,
+)  # fmt: skip
+
+
+@given(st.dictionaries(st.sampled_from(Options.__struct_fields__), VALUES, max_size=4))
+@settings(deadline=None)
+def test_whatever_is_written_is_refused_with_places_or_finished_or_fails(options):
+    config, issues = read(**options)
+    assert (config is None) == bool(issues)
+    assert all(issue.startswith("action") for issue in issues)
+    if not isinstance(config, Recipe):
+        return
+    names = names_for(
+        make_event(), EXECUTION, zone=ZoneInfo("UTC"), now=lambda: START,
+        completed=None, previous=None,
+    )  # fmt: skip
+    values = {"token": "hunter22", "other": "1234"}
+    try:
+        rendered = config.rendered(names)
+        shown = repr(config.shown(rendered))
+        assert isinstance(config.finished(rendered, values), Options)
+    except (Retryable, Permanent) as error:
+        shown = str(error)
+    assert "hunter22" not in shown

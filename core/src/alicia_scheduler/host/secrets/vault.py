@@ -63,6 +63,8 @@ class Secrets:
         self._sources = dict(sources or {})
         self._folder = folder
         self._environ = os.environ if environ is None else environ
+        # Files on a mount that hangs must not use up the threads that plugins share.
+        self._reading = trio.CapacityLimiter(4)
 
     async def get(self, name: str) -> str:
         """The value of a secret as it is now.
@@ -73,7 +75,9 @@ class Secrets:
         source = self._sources.get(name)
         if source is not None and source.env is not None:
             return self.read(name)
-        return await trio.to_thread.run_sync(self.read, name, abandon_on_cancel=True)
+        return await trio.to_thread.run_sync(
+            self.read, name, abandon_on_cancel=True, limiter=self._reading
+        )
 
     def read(self, name: str) -> str:
         """As :meth:`get`, blocking.
