@@ -16,6 +16,7 @@ from alicia_scheduler.api.contracts import (
     Sink,
     SinkContext,
 )
+from alicia_scheduler.api.model import EventExecution
 from alicia_scheduler.api.store import Store, StoreContext
 
 __all__ = ["ActionType", "HostInfo", "ScheduleType", "ServiceType", "SinkType", "StoreType"]
@@ -70,6 +71,11 @@ class ActionType:
             written; raises ``ConfigError`` when this host does not allow it. The settings are
             None where no configuration of a host is at hand.
         default_timeout: seconds per attempt for events that do not set ``timeout``.
+        cleanup: seconds that a run may take to end once it is cancelled, from the options of the
+            action as they are written. Two more, and it counts as stuck.
+        preview: what a run with a validated configuration would do, JSON-ready, for
+            ``alicia events test``. It does nothing and waits for nothing. Secrets in the
+            configuration it gets are ``***`` already.
         summary: one line for listings.
     """
 
@@ -79,6 +85,8 @@ class ActionType:
     requires: tuple[type[Any], ...] = ()
     check: Callable[[Any, Any], None] | None = None
     default_timeout: float | None = None
+    cleanup: Callable[[dict[str, Any]], float] | None = None
+    preview: Callable[[Any, EventExecution], object] | None = None
     summary: str = ""
 
 

@@ -22,6 +22,7 @@ from alicia_scheduler.control.server import serve_unix
 from alicia_scheduler.foresight.lint import Finding
 from alicia_scheduler.host.host import Host
 from alicia_scheduler.host.lastresort import LastResort
+from alicia_scheduler.host.secrets.redaction import keep_secrets_out
 
 __all__ = ["run"]
 
@@ -61,6 +62,7 @@ def run(config: str) -> None:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
+    keep_secrets_out(checked.secrets.redactor)
     for warning in warnings_of(registry, checked):
         click.echo(f"warning: {warning}", err=True)
     # sqlite3 gives the interpreter away at every row, so beside a busy loop the store's thread

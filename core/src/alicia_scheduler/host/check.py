@@ -22,8 +22,10 @@ from alicia_scheduler.config.load import Configuration
 from alicia_scheduler.config.plain import plain_all
 from alicia_scheduler.config.wording import suggest
 from alicia_scheduler.host.loader import PluginStatus
+from alicia_scheduler.host.recipes import Recipe, read_options
 from alicia_scheduler.host.registry import Family, Offer, Registry, action_of, check_action
 from alicia_scheduler.host.resolver import exclusions_of
+from alicia_scheduler.host.secrets.vault import Secrets
 from alicia_scheduler.host.services import ConfiguredService
 from alicia_scheduler.host.sinks import ConfiguredSink, SinkOptions
 from alicia_scheduler.kernel.chains import cycle_error, find_cycle
@@ -64,6 +66,7 @@ class Checked:
     issues: list[ConfigError] = field(default_factory=list)
     unresolved: list[str] = field(default_factory=list)
     calendars: dict[str, frozenset[date]] = field(default_factory=dict)
+    secrets: Secrets = field(default_factory=Secrets)
     limits: dict[str, int] = field(default_factory=dict)
 
 
@@ -85,7 +88,11 @@ def check_configuration(
     configuration: Configuration, registry: Registry, *, now: datetime
 ) -> Checked:
     """Check everything, collecting all mistakes; each has the file and the line it stands on."""
-    checked = Checked(calendars=configuration.calendars, limits=configuration.limits)
+    checked = Checked(
+        calendars=configuration.calendars,
+        limits=configuration.limits,
+        secrets=Secrets(configuration.secrets, configuration.file.parent),
+    )
     found: list[ConfigError] = []
     _take_plugin_settings(configuration, registry, found)
     checked.services = [
@@ -95,7 +102,7 @@ def check_configuration(
         )
     ]
     checked.sinks = list(_sinks(configuration.sinks, registry.sinks, found, checked))
-    checker = _EventChecker(registry, configuration, found, checked.unresolved, now)
+    checker = _EventChecker(registry, configuration, found, checked, now)
     for event_id, raw in configuration.events.items():
         event = event_from_config(
             event_id, raw, now=now, origin="file", issues=found, path=("events", event_id)
@@ -146,10 +153,16 @@ def _parts(
         except ConfigError as error:
             found.append(error.under(table, name))
         else:
-            before = len(found)
-            config = convert_all(options, offer.type.config, found, path=(table, name))
-            if len(found) == before:
+            path = (table, name)
+            config = read_options(options, offer.type.config, found, path=path, templates=False)
+            if config is not None:
+                _check_secrets(config, checked.secrets, found)
                 yield offer, config
+
+
+def _check_secrets(config: object, secrets: Secrets, found: list[ConfigError]) -> None:
+    if isinstance(config, Recipe):
+        config.check_secrets(secrets, found)
 
 
 def _sinks(
@@ -180,13 +193,14 @@ class _EventChecker:
         registry: Registry,
         configuration: Configuration,
         found: list[ConfigError],
-        unresolved: list[str],
+        checked: Checked,
         now: datetime,
     ) -> None:
         self._registry = registry
         self._settings = configuration.settings
         self._found = found
-        self._unresolved = unresolved
+        self._unresolved = checked.unresolved
+        self._secrets = checked.secrets
         self._now = now
 
     def check(self, event_id: str, raw: dict[str, Any]) -> None:
@@ -207,8 +221,10 @@ class _EventChecker:
                 self._check_action(kind, options, place)
 
     def _check_action(self, offer: Offer[ActionType], options: Any, place: tuple[str, ...]) -> None:
-        config = convert_all(options, offer.type.config, self._found, path=place)
-        if config is not None:
+        config = read_options(options, offer.type.config, self._found, path=place, templates=True)
+        _check_secrets(config, self._secrets, self._found)
+        # What is finished when it runs is checked then.
+        if config is not None and not isinstance(config, Recipe):
             try:
                 check_action(offer, config)
             except ConfigError as error:

@@ -14,6 +14,7 @@ from alicia_scheduler.api.errors import ServiceUnavailable
 from alicia_scheduler.api.model import EventExecution
 from alicia_scheduler.host.loader import PluginRecord
 from alicia_scheduler.host.progress import Progress
+from alicia_scheduler.host.secrets.vault import Secrets
 from alicia_scheduler.kernel.clock import Clock
 from alicia_scheduler.kernel.notifications import Notifier
 
@@ -62,6 +63,7 @@ class Surroundings:
     clock: Clock
     notifier: Notifier
     services: RunningServices = field(default_factory=RunningServices)
+    secrets: Secrets = field(default_factory=Secrets)
 
     def context(self, plugin: PluginRecord) -> HostContext:
         """The handle on the host for a part of ``plugin``."""

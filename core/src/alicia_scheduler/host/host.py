@@ -12,6 +12,7 @@ from alicia_scheduler.config.settings import HistorySettings, Settings
 from alicia_scheduler.host.actions import OpenActions
 from alicia_scheduler.host.check import Checked
 from alicia_scheduler.host.context import Surroundings
+from alicia_scheduler.host.finishing import Finishing
 from alicia_scheduler.host.history import HistoryKeeper
 from alicia_scheduler.host.kernelsettings import kernel_settings
 from alicia_scheduler.host.registry import Registry
@@ -58,7 +59,7 @@ class Host:
         history: HistorySettings | None = None,
     ) -> None:
         self.clock = clock or SystemClock()
-        self.notifier = Notifier(self.clock)
+        self.notifier = Notifier(self.clock, redact=checked.secrets.redactor.data)
         self.started = trio.Event()
         self.kernel: Kernel | None = None
         self._settings = settings
@@ -92,11 +93,10 @@ class Host:
 
     async def _run_with(self, store_file: Path | None) -> None:
         settings, checked = self._settings, self._checked
-        surroundings = Surroundings(settings.instance, self.clock, self.notifier)
-        actions = OpenActions(surroundings)
-        resolver = Resolver(
-            self._registry, settings, checked.calendars, actions, limits=checked.limits
+        surroundings = Surroundings(
+            settings.instance, self.clock, self.notifier, secrets=checked.secrets
         )
+        actions = OpenActions(surroundings)
         journal = any(sink.options.durable for sink in checked.sinks)
         async with (
             SqliteStore.open(store_file) as store,
@@ -105,6 +105,14 @@ class Host:
             sinks_running(checked.sinks, surroundings, records),
             actions.running(),
         ):
+            resolver = Resolver(
+                self._registry,
+                settings,
+                checked.calendars,
+                actions,
+                limits=checked.limits,
+                finishing=Finishing(checked.secrets, store, self.clock.now),
+            )
             self.kernel = Kernel(
                 records,
                 resolver,

@@ -16,6 +16,7 @@ from alicia_scheduler.api.descriptors import SinkType
 from alicia_scheduler.api.model import Notification
 from alicia_scheduler.host.context import Surroundings
 from alicia_scheduler.host.queues import Journal, JournalQueue, MemoryQueue, Queue
+from alicia_scheduler.host.recipes import made
 from alicia_scheduler.host.registry import Offer
 from alicia_scheduler.host.supervision import Backoff, describe_error
 from alicia_scheduler.kernel.notifications import Notifier
@@ -45,7 +46,7 @@ class SinkOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 @dataclass(frozen=True)
 class ConfiguredSink:
-    """A sink type with its validated configuration."""
+    """A sink type with its validated configuration, or the recipe for it."""
 
     offer: Offer[SinkType]
     config: Any
@@ -89,7 +90,8 @@ async def _feed(sink: ConfiguredSink, surroundings: Surroundings, queue: Queue) 
     batch: list[Notification] = []
     while True:
         try:
-            async with sink.offer.type.open(sink.config, context) as opened:
+            config = await made(sink.config, surroundings.secrets)
+            async with sink.offer.type.open(config, context) as opened:
                 while batch := batch or await queue.batch():
                     await opened.write(batch)
                     await queue.written(batch)

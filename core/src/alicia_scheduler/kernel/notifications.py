@@ -90,15 +90,22 @@ class Notifier:
     Args:
         clock: stamps them.
         source: who speaks; the Alicia bus knows this service as ``event_scheduler``.
+        redact: takes out of the data what must not be told.
 
     Attributes:
         last: the number given last.
     """
 
-    def __init__(self, clock: Clock, source: str = "event_scheduler") -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        source: str = "event_scheduler",
+        redact: Callable[[dict[str, Any]], dict[str, Any]] = lambda data: data,
+    ) -> None:
         self.last = 0
         self._clock = clock
         self._source = source
+        self._redact = redact
         self._heard = 0
         self._jumps: dict[int, int] = {}
         self._ready: dict[int, Notification] = {}
@@ -135,7 +142,7 @@ class Notifier:
         return [
             Notification(
                 event_type=item.event_type,
-                event_data=item.event_data,
+                event_data=self._redact(item.event_data),
                 timestamp=now,
                 source=self._source,
                 sequence=number,

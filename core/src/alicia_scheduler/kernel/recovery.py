@@ -54,7 +54,8 @@ async def _unknown(kernel: Kernel) -> list[EventExecution]:
     return [
         execution
         for execution in await kernel.store.unfinished()
-        if not runner.knows(execution.execution_id) and not runner.retry(execution.execution_id)
+        if not runner.knows(execution.execution_id)
+        and not runner.retries.get(execution.execution_id)
     ]
 
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 
@@ -24,6 +24,8 @@ from alicia_scheduler.store.sqlite import SqliteStore
 from alicia_scheduler.testing.clock import START, VirtualClock
 
 __all__ = ["At", "Every", "KernelUnderTest", "ScriptedTypes", "make_event", "running_kernel"]
+
+T = TypeVar("T")
 
 ActionFunction = Callable[[Any, EventExecution], Awaitable[object | None]]
 
@@ -84,6 +86,9 @@ class ScriptedTypes:
 
     async def run_action(self, prepared: Prepared, execution: EventExecution) -> object | None:
         return await self.actions[prepared.action_type](prepared.action_config, execution)
+
+    def redact(self, value: T) -> T:
+        return value
 
 
 def make_event(event_id: str = "event", **fields: Any) -> ScheduledEvent:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from alicia_action_script.config import Limits, ScriptConfig, ScriptSettings, check_script
+from alicia_action_script.config import (
+    Limits,
+    ScriptConfig,
+    ScriptSettings,
+    check_script,
+    cleanup_of,
+)
 from alicia_action_script.run import open_script
 from alicia_scheduler.api import ActionType, hookimpl
 
@@ -19,6 +25,7 @@ def alicia_action_types() -> Iterator[ActionType]:
         config=ScriptConfig,
         open=open_script,
         check=check_script,
+        cleanup=cleanup_of,
         summary="run a program",
     )
 

@@ -11,12 +11,15 @@ from msgspec import Meta
 
 from alicia_scheduler.api import ConfigError
 
-__all__ = ["Limits", "ScriptConfig", "ScriptSettings", "check_script", "stdin_bytes"]
+__all__ = ["Limits", "ScriptConfig", "ScriptSettings", "check_script", "cleanup_of", "stdin_bytes"]
 
 KIB, GIB = 1024, 1024**3
 
 LARGEST_ARGUMENT = 128 * KIB - 1
 """Bytes: the most that Linux takes as one argument or variable (MAX_ARG_STRLEN, execve(2))."""
+
+DEFAULT_GRACE, LONGEST_GRACE = 5.0, 60.0
+"""Seconds between asking a run to end and ending it."""
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -85,7 +88,7 @@ class ScriptConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     env: dict[Variable, Text] = {}
     pass_env: tuple[Variable, ...] = ()
     stdin: Any = None
-    grace: Annotated[float, Meta(ge=0, le=60)] = 1.0
+    grace: Annotated[float, Meta(ge=0, le=LONGEST_GRACE)] = DEFAULT_GRACE
     success_codes: Annotated[tuple[Annotated[int, Meta(ge=0, le=255)], ...], Meta(min_length=1)] = (
         0,
     )
@@ -202,3 +205,10 @@ def stdin_bytes(value: Any) -> bytes:
     if value is None:
         return b""
     return value.encode() if isinstance(value, str) else msgspec.json.encode(value)
+
+
+def cleanup_of(options: dict[str, Any]) -> float:
+    """Seconds that ending a run may take, by its options as they are written: the grace, and what
+    it takes to see that nothing is left."""
+    grace = options.get("grace", DEFAULT_GRACE)
+    return float(grace) + 1.0 if isinstance(grace, (int, float)) else LONGEST_GRACE
