@@ -14,6 +14,7 @@ from alicia_scheduler.config.calendars import read_calendar
 from alicia_scheduler.config.convert import convert_all
 from alicia_scheduler.config.document import Document
 from alicia_scheduler.config.limits import read_limits
+from alicia_scheduler.config.secrets import SecretSource, secret_sources
 from alicia_scheduler.config.settings import HistorySettings, Settings, check_timezone
 from alicia_scheduler.config.wording import found, quote, suggest
 
@@ -29,6 +30,7 @@ TABLES = (
     "plugins",
     "calendars",
     "limits",
+    "secrets",
 )
 
 
@@ -46,6 +48,7 @@ class Configuration:
         events: ``[events.<id>]`` by id.
         plugins: ``[plugins.<name>]`` by name.
         calendars: the days of ``[calendars.<name>]`` by name.
+        secrets: where the values of ``[secrets]`` come from, by name.
         limits: the capacity of ``[limits.<name>]`` by name.
         issues: every mistake found so far, with file and line, in order of lines.
     """
@@ -58,6 +61,7 @@ class Configuration:
     events: dict[str, Table]
     plugins: dict[str, Table]
     calendars: dict[str, frozenset[date]]
+    secrets: dict[str, SecretSource]
     limits: dict[str, int]
     issues: list[ConfigError]
     document: Document = field(repr=False)
@@ -112,6 +116,7 @@ def configuration(document: Document) -> Configuration:
             name: read_calendar(name, table, Path(document.name).parent, issues)
             for name, table in _named_tables(data, "calendars", issues).items()
         },
+        secrets=secret_sources(data.get("secrets", {}), issues),
         limits=read_limits(_named_tables(data, "limits", issues), issues),
         issues=issues,
         document=document,

@@ -86,6 +86,7 @@ class Kernel:
         self.settings = settings or KernelSettings()
         self.records = records
         self.store = records.store
+        self.types = types
         self.notifier = records.notifier
         self.clock = clock
         records.in_hand = self._in_hand
