@@ -114,6 +114,7 @@ class Records:
         self._since = clock.elapsed()
         self._return_at = trio.current_time() + RETURN_EVERY
         self._unsaved: deque[Notification] = deque()
+        self._highest = 0
         self._work = trio.Event()
         self._mended = trio.Event()
 
@@ -268,7 +269,9 @@ class Records:
     def _numbers(self, numbered: Sequence[Notification]) -> list[Change]:
         if not numbered:
             return []
-        changes: list[Change] = [SaveFact(SEQUENCE, numbered[-1].sequence)]
+        # What is emitted gets its number before, and may be saved after, what is decided meanwhile.
+        self._highest = max(self._highest, numbered[-1].sequence)
+        changes: list[Change] = [SaveFact(SEQUENCE, self._highest)]
         if self.journal:
             changes += [SaveNotification(item) for item in numbered if item.event_type != OUTPUT]
         return changes

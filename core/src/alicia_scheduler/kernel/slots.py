@@ -15,6 +15,7 @@ from alicia_scheduler.api.contracts import Schedule
 from alicia_scheduler.api.model import ScheduledEvent, to_epoch
 
 __all__ = [
+    "MICROSECOND",
     "Missed",
     "advance",
     "due_at",

@@ -15,6 +15,7 @@ __all__ = [
     "open_memory",
     "open_reading",
     "open_writing",
+    "roll_back",
 ]
 
 Synchronous = Literal["FULL", "NORMAL"]
@@ -73,6 +74,15 @@ def open_reading(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
     mode = "mode=ro&immutable=1" if immutable else "mode=ro"
     settings = ("query_only = ON", "temp_store = MEMORY", f"cache_size = -{_READ_CACHE}")
     return _connected(f"{path.absolute().as_uri()}?{mode}", settings)
+
+
+def roll_back(path: Path) -> None:
+    """Undo what the rollback journal beside the store says was not finished."""
+    connection = _connected(f"{path.absolute().as_uri()}?mode=rw")
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    finally:
+        connection.close()
 
 
 def close_writing(connection: sqlite3.Connection) -> None:

@@ -27,6 +27,9 @@ __all__ = ["SENTINEL_SUFFIX", "Opened", "open_anew", "open_file", "open_store"]
 SENTINEL_SUFFIX = ".exists"
 """A file of the store's name with this suffix says that there was a store."""
 
+_BESIDE = ("-journal", "-wal", "-shm")
+"""What SQLite keeps beside a store, by suffix."""
+
 CHECKED_BYTES = 8 * 1024 * 1024
 """A store up to this size is checked page by page when it is opened. For a larger one that takes
 too long; damage inside it is found when it is read."""
@@ -97,9 +100,9 @@ def open_file(path: Path, synchronous: Synchronous, tell: Callable[[str], None])
 
 
 def _move_aside(path: Path) -> str:
-    """Rename a store, its log and its index, and say where it is now.
+    """Rename a store, its logs and its index, and say where it is now.
 
-    The log goes first: a new store beside the log of an old one would be given its pages.
+    The logs go first: a new store beside the log of an old one would be given its pages.
 
     Raises:
         OSError: the directory cannot be written.
@@ -108,10 +111,10 @@ def _move_aside(path: Path) -> str:
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     aside = path.with_name(f"{path.name}.damaged-{stamp}")
     number = 1
-    while any(Path(f"{aside}{part}").exists() for part in ("", "-wal", "-shm")):
+    while any(Path(f"{aside}{part}").exists() for part in ("", *_BESIDE)):
         number += 1
         aside = path.with_name(f"{path.name}.damaged-{stamp}-{number}")
-    for part in ("-wal", "-shm", ""):
+    for part in (*_BESIDE, ""):
         old = Path(f"{path}{part}")
         if old.exists():
             old.rename(f"{aside}{part}")
@@ -145,6 +148,10 @@ def _open(path: Path, synchronous: Synchronous) -> Opened:
             raise StoreError(f"store {path}: there is a directory in its place", damaged=True)
         if not path.exists():
             return _connected(path, synchronous)
+        if Path(f"{path}-journal").exists():
+            # The cut came while the store was made, before it had its write-ahead log. What can
+            # only read may not undo that.
+            connections.roll_back(path)
         # This connection can only read and is closed last, so whatever fails in between, nothing
         # is merged into the file: it stays as it was found.
         with closing(connections.open_reading(path)) as looking:

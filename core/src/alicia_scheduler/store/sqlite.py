@@ -254,8 +254,10 @@ class SqliteStore:
         if self._groups is not None:
             await self._groups.commit(wanted)
             return
-        await trio.lowlevel.checkpoint()
+        # Written before anybody else gets a turn, so that commits are made in the order of calls.
+        await trio.lowlevel.checkpoint_if_cancelled()
         (refused,) = self._writer.write([wanted])
+        await trio.lowlevel.cancel_shielded_checkpoint()
         if refused is not None:
             raise refused
 
