@@ -32,6 +32,9 @@ CLOSING = 15.0
 AT_ONCE = 2.0
 """Seconds after a second signal after which the process ends, whatever is still open."""
 
+DOOR_EVERY = 10.0
+"""Seconds between two attempts to make the control socket where that was not possible."""
+
 logger = logging.getLogger(__name__)
 
 ENDS = {
@@ -105,13 +108,18 @@ async def _warn_ahead(host: Host, look_ahead: Callable[[], list[Finding]]) -> No
 
 
 async def _answer_commands(host: Host, state_dir: Path) -> None:
-    """Open the control door once the schedule runs. The schedule does not depend on it."""
+    """Open the control door once the schedule runs. The schedule does not depend on it: where the
+    door cannot be made, as on a disk that may not be written, that is tried again and again."""
     await host.started.wait()
-    try:
-        if host.kernel is not None:
+    told = False
+    while host.kernel is not None:
+        try:
             await serve_unix(host.kernel, state_dir / SOCKET_FILE)
-    except OSError as error:
-        logger.warning("no control socket: %s", error)
+        except OSError as error:
+            if not told:
+                logger.warning("no control socket yet: %s", error)
+            told = True
+        await trio.sleep(DOOR_EVERY)
 
 
 async def _obey_signals(host: Host, scope: trio.CancelScope, resort: LastResort) -> None:

@@ -21,8 +21,9 @@ from alicia_scheduler.config.limits import check_limit
 from alicia_scheduler.config.load import Configuration
 from alicia_scheduler.config.plain import plain_all
 from alicia_scheduler.config.wording import suggest
+from alicia_scheduler.host.loader import PluginStatus
 from alicia_scheduler.host.recipes import Recipe, read_options
-from alicia_scheduler.host.registry import Family, Offer, Registry, action_of
+from alicia_scheduler.host.registry import Family, Offer, Registry, action_of, check_action
 from alicia_scheduler.host.resolver import exclusions_of
 from alicia_scheduler.host.secrets.vault import Secrets
 from alicia_scheduler.host.services import ConfiguredService
@@ -37,13 +38,17 @@ U = TypeVar("U", ScheduleType, ActionType)
 
 
 class PluginTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[plugins.<name>]``: what a host does with an installed plugin.
+    """``[plugins.<name>]``: what a host does with an installed plugin. The other keys of the table
+    are the plugin's own, if it has a class of settings.
 
     Attributes:
         enabled: False leaves it alone: it is listed but not imported.
     """
 
     enabled: bool = True
+
+
+PLUGIN_KEYS = PluginTable.__struct_fields__
 
 
 @dataclass
@@ -71,7 +76,8 @@ def disabled_plugins(configuration: Configuration) -> set[str]:
     disabled = set()
     for name, raw in configuration.plugins.items():
         found: list[ConfigError] = []
-        table = convert_all(raw, PluginTable, found, path=("plugins", name))
+        ours = {key: value for key, value in raw.items() if key in PLUGIN_KEYS}
+        table = convert_all(ours, PluginTable, found, path=("plugins", name))
         configuration.issues.extend(configuration.locate(issue) for issue in found)
         if table is not None and not table.enabled:
             disabled.add(name)
@@ -88,6 +94,7 @@ def check_configuration(
         secrets=Secrets(configuration.secrets, configuration.file.parent),
     )
     found: list[ConfigError] = []
+    _take_plugin_settings(configuration, registry, found)
     checked.services = [
         ConfiguredService(offer, config)
         for offer, config in _parts(
@@ -111,6 +118,23 @@ def check_configuration(
         [*configuration.issues, *located], key=lambda issue: (issue.file or "", issue.line or 0)
     )
     return checked
+
+
+def _take_plugin_settings(
+    configuration: Configuration, registry: Registry, found: list[ConfigError]
+) -> None:
+    """Give each active plugin its own keys of ``[plugins.<name>]``."""
+    for plugin in registry.plugins:
+        if plugin.status is not PluginStatus.ACTIVE:
+            continue
+        raw = configuration.plugins.get(plugin.name, {})
+        own = {key: value for key, value in raw.items() if key not in PLUGIN_KEYS}
+        path = ("plugins", plugin.name)
+        settings = plugin.contributions.settings
+        if settings is not None:
+            plugin.settings = convert_all(own, settings, found, path=path)
+        elif own:
+            convert_all(own, PluginTable, found, path=path)
 
 
 def _parts(
@@ -194,10 +218,17 @@ class _EventChecker:
             action_type, options = action_of(plain_all(action, []))
             kind = self._offer(self._registry.action_types, action_type, (*place, "type"))
             if kind is not None:
-                config = read_options(
-                    options, kind.type.config, self._found, path=place, templates=True
-                )
-                _check_secrets(config, self._secrets, self._found)
+                self._check_action(kind, options, place)
+
+    def _check_action(self, offer: Offer[ActionType], options: Any, place: tuple[str, ...]) -> None:
+        config = read_options(options, offer.type.config, self._found, path=place, templates=True)
+        _check_secrets(config, self._secrets, self._found)
+        # What is finished when it runs is checked then.
+        if config is not None and not isinstance(config, Recipe):
+            try:
+                check_action(offer, config)
+            except ConfigError as error:
+                self._found.append(error.under(*place))
 
     def _offer(self, family: Family[U], name: str, place: tuple[str, ...]) -> Offer[U] | None:
         try:

@@ -26,6 +26,7 @@ from alicia_scheduler.kernel.kernel import Kernel
 from alicia_scheduler.kernel.loop import run_kernel
 from alicia_scheduler.kernel.notifications import Notifier, Told
 from alicia_scheduler.kernel.records import Records
+from alicia_scheduler.kernel.recovery import take_over
 from alicia_scheduler.store.lock import StateLock
 from alicia_scheduler.store.schema import STORE_FILE
 from alicia_scheduler.store.sqlite import SqliteStore
@@ -125,10 +126,11 @@ class Host:
                 await self._run_kernel(self.kernel)
 
     async def _bring_back(self) -> None:
-        """A damaged store was begun anew: what the file defines is there again at once."""
+        """The store is another one: what the configuration defines is there at once, and what
+        only this store knows comes alive."""
         if self.kernel is not None:
             await sync_origin(self.kernel, "file", self._checked.events)
-            self.kernel.agenda.restart()
+            await take_over(self.kernel)
 
     async def _run_kernel(self, kernel: Kernel) -> None:
         sync = partial(sync_origin, kernel, "file", self._checked.events)

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from alicia_scheduler.api.contracts import ScheduleContext
-from alicia_scheduler.api.errors import ConfigError
+from alicia_scheduler.api.errors import ConfigError, Permanent
 from alicia_scheduler.api.model import EventExecution, ScheduledEvent
 from alicia_scheduler.api.zones import load_timezone
 from alicia_scheduler.config.limits import check_limit
@@ -18,7 +18,7 @@ from alicia_scheduler.config.settings import Settings
 from alicia_scheduler.host.actions import OpenActions
 from alicia_scheduler.host.finishing import FinishedLater, Finishing
 from alicia_scheduler.host.recipes import Recipe, read_options
-from alicia_scheduler.host.registry import Registry, action_of, build_schedule
+from alicia_scheduler.host.registry import Registry, action_of, build_schedule, check_action
 from alicia_scheduler.kernel.exclusions import Excluding, Exclusions
 from alicia_scheduler.kernel.prepared import Prepared, Unresolved
 
@@ -73,11 +73,19 @@ class Resolver:
             raise issues[0]
         if isinstance(config, Recipe):
             config = FinishedLater(config, event, _zone(event, self._settings))
+        else:
+            try:
+                check_action(action, config)
+            except ConfigError as error:
+                raise error.under("action") from error
         check_limit(event.limit, self._limits)
+        cleanup = action.type.cleanup(raw_action) if action.type.cleanup is not None else 0.0
         if not event.exclude:
-            return Prepared(schedule, action_type, config)
+            return Prepared(schedule, action_type, config, cleanup=cleanup)
         exclusions = exclusions_of(event, self._settings, self._calendars)
-        return Prepared(Excluding(schedule, exclusions), action_type, config, schedule, exclusions)
+        return Prepared(
+            Excluding(schedule, exclusions), action_type, config, schedule, exclusions, cleanup
+        )
 
     def follows_elapsed_time(self, event: ScheduledEvent) -> bool:
         offer = self._registry.schedule_types.find(event.schedule_type)
@@ -92,6 +100,10 @@ class Resolver:
             if self.finishing is None:
                 raise Unresolved("no templates are rendered and no secrets fetched here")
             config = await self.finishing.config(config, execution)
+            try:
+                check_action(offer, config)
+            except ConfigError as error:
+                raise Permanent(str(error), error_class="config") from error
         action = await self._actions.get(offer)
         return await action.run(config, execution)
 

@@ -90,7 +90,7 @@ async def _supervise(
     first_word: trio.Event,
 ) -> None:
     kind = service.offer.type
-    context = surroundings.context(service.offer.plugin.name)
+    context = surroundings.context(service.offer.plugin)
     running, notifier = surroundings.services, surroundings.notifier
 
     def up(part: object) -> None:

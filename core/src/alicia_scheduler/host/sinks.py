@@ -84,7 +84,7 @@ async def sinks_running(
 
 async def _feed(sink: ConfiguredSink, surroundings: Surroundings, queue: Queue) -> None:
     """Open the sink, write batch after batch; after a fault open it again with the same batch."""
-    context = surroundings.context(sink.offer.plugin.name)
+    context = surroundings.context(sink.offer.plugin)
     health = _Health(sink.offer.type.name, surroundings.notifier, queue)
     backoff = Backoff()
     batch: list[Notification] = []

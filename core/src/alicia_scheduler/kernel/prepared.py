@@ -34,6 +34,7 @@ class Prepared:
         bare_schedule: the same before exclusions, for those who want to tell what was left out;
             None when nothing is excluded.
         exclusions: what is left out, if anything.
+        cleanup: seconds that the action may take to end once it is cancelled.
     """
 
     schedule: Schedule
@@ -41,6 +42,7 @@ class Prepared:
     action_config: Any
     bare_schedule: Schedule | None = None
     exclusions: Exclusions | None = None
+    cleanup: float = 0.0
 
 
 class Types(Protocol):

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import trio
@@ -18,6 +19,7 @@ from alicia_scheduler.kernel.loop import run_kernel
 from alicia_scheduler.kernel.notifications import Notifier
 from alicia_scheduler.kernel.prepared import Prepared, Unresolved
 from alicia_scheduler.kernel.records import Records
+from alicia_scheduler.kernel.recovery import take_over
 from alicia_scheduler.store.sqlite import SqliteStore
 from alicia_scheduler.testing.clock import START, VirtualClock
 
@@ -177,6 +179,7 @@ async def running_kernel(
     with clock.powered():
         async with Records.running(store, notifier, clock) as records:
             kernel = Kernel(records, types, clock, settings)
+            records.begun_anew = partial(take_over, kernel)
             under_test = KernelUnderTest(kernel, clock, store, types, ran, notifications)
             if before is not None:
                 await before(under_test)
