@@ -65,9 +65,17 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise ConfigError("ca_file has no meaning without tls", path=("ca_file",))
 
 
+def no_high_levels(config):
+    """What a host might not allow, as an action type's own check would say it."""
+    if config.level > 50:
+        raise ConfigError(f"level {config.level} is not allowed here", path=("level",))
+
+
 def read(**options):
     issues = []
-    config = read_options(options, Options, issues, path=("action",), templates=True)
+    config = read_options(
+        options, Options, issues, path=("action",), templates=True, allow=no_high_levels
+    )
     return config, [str(issue) for issue in issues]
 
 
@@ -128,6 +136,8 @@ def test_what_may_become_right_is_accepted(options):
         ({"message": {"a": ["{{ slto }}"]}}, "action.message.a.0: there is no name 'slto'"),
         ({"message": {"secret": "not a name!"}}, "action.message: names no secret"),
         ({"password": {"secret": "token"}, "message": "{{ slot }}"}, None),
+        ({"level": 60, "message": "{{ slot }}"}, "action.level: level 60 is not allowed here"),
+        ({"level": 60}, "action.level: level 60 is not allowed here"),
         ({"ca_file": "f", "message": "{{ slot }}"}, "ca_file has no meaning without tls"),
     ],
 )
@@ -176,7 +186,17 @@ class Ran:
         self.secrets = Secrets({"token": SecretSource(env="TOKEN")}, environ=self.environ)
         registry = Registry([])
         plugin = PluginRecord("test", "test", "0")
-        registry.action_types.add(plugin, [ActionType(name="keep", config=Options, open=self.open)])
+        registry.action_types.add(
+            plugin,
+            [
+                ActionType(
+                    name="keep",
+                    config=Options,
+                    open=self.open,
+                    check=lambda config, settings: no_high_levels(config),
+                )
+            ],
+        )
         registry.schedule_types.add(
             plugin,
             [ScheduleType(name="once", config=Options, build=lambda config, context: At(()))],
@@ -323,6 +343,12 @@ async def test_a_rendered_configuration_is_checked_again():
     assert "action.topic: topic 'home/#'" in str(error)
     error = await failure(Ran(), qos="{{ 5 }}")
     assert "action.qos: must be one of 0, 1, 2" in str(error)
+
+
+async def test_what_the_host_does_not_allow_cannot_come_from_a_template():
+    error = await failure(Ran(), level="{{ 60 * attempt // attempt }}")
+    assert error.error_class == "template"
+    assert "action.level: level 60 is not allowed here" in str(error)
 
 
 async def test_all_templates_of_an_action_share_their_bounds():

@@ -12,8 +12,6 @@ import msgspec
 from alicia_scheduler.api.errors import AliciaError, ConfigError
 from alicia_scheduler.api.model import to_wire
 from alicia_scheduler.config.convert import convert
-from alicia_scheduler.host.resolver import Resolver
-from alicia_scheduler.host.trial import live_run, trial_execution, trial_run
 from alicia_scheduler.kernel import steering
 from alicia_scheduler.kernel.kernel import Kernel
 from alicia_scheduler.kernel.rerun import rerun
@@ -122,6 +120,10 @@ async def _resume(kernel: Kernel, arguments: EventArguments) -> Any:
 
 
 async def _test(kernel: Kernel, arguments: TestArguments) -> Any:
+    # Imported here, as the command line imports this module for its names alone.
+    from alicia_scheduler.host.resolver import Resolver
+    from alicia_scheduler.host.trial import live_run, trial_execution, trial_run
+
     await kernel.catalog.load([arguments.event_id])
     entry = kernel.catalog.get(arguments.event_id)
     if entry is None:

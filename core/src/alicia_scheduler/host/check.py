@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -218,17 +219,15 @@ class _EventChecker:
             action_type, options = action_of(plain_all(action, []))
             kind = self._offer(self._registry.action_types, action_type, (*place, "type"))
             if kind is not None:
-                self._check_action(kind, options, place)
-
-    def _check_action(self, offer: Offer[ActionType], options: Any, place: tuple[str, ...]) -> None:
-        config = read_options(options, offer.type.config, self._found, path=place, templates=True)
-        _check_secrets(config, self._secrets, self._found)
-        # What is finished when it runs is checked then.
-        if config is not None and not isinstance(config, Recipe):
-            try:
-                check_action(offer, config)
-            except ConfigError as error:
-                self._found.append(error.under(*place))
+                config = read_options(
+                    options,
+                    kind.type.config,
+                    self._found,
+                    path=place,
+                    templates=True,
+                    allow=partial(check_action, kind),
+                )
+                _check_secrets(config, self._secrets, self._found)
 
     def _offer(self, family: Family[U], name: str, place: tuple[str, ...]) -> Offer[U] | None:
         try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from alicia_scheduler.api.errors import ConfigError, Permanent, Retryable
 from alicia_scheduler.config.convert import convert_all
 from alicia_scheduler.config.secrets import SECRET_NAME
-from alicia_scheduler.config.standins import ROUNDS, Made, Unknown
+from alicia_scheduler.config.standins import ROUNDS, Made, Unknown, holds_unknown
 from alicia_scheduler.config.wording import quote
 from alicia_scheduler.host.secrets.redaction import MASK
 from alicia_scheduler.host.secrets.vault import SecretMissing, Secrets
@@ -38,6 +38,7 @@ class Recipe:
         config_class: what they become.
         templates: the compiled templates in them, by place.
         references: the names of the secrets in them, by place.
+        allow: raises ``ConfigError`` for a configuration that this host does not allow.
     """
 
     path: Path
@@ -45,6 +46,7 @@ class Recipe:
     config_class: type[Any]
     templates: Mapping[Path, Template]
     references: Mapping[Path, str]
+    allow: Callable[[Any], None]
 
     @property
     def names(self) -> frozenset[str]:
@@ -67,7 +69,7 @@ class Recipe:
         for number in range(ROUNDS):
             found: list[ConfigError] = []
             unknown = partial(self._unknown, number=number)
-            convert_all(self._options(unknown, broken), self.config_class, found, path=self.path)
+            self._read(self._options(unknown, broken), found)
             rounds.append(found)
         first, *others = rounds
         issues.extend(
@@ -147,7 +149,7 @@ class Recipe:
             return values[self.references[place]] if place in self.references else made_at(place)
 
         issues: list[ConfigError] = []
-        config = convert_all(self._options(value_at), self.config_class, issues, path=self.path)
+        config = self._read(self._options(value_at), issues)
         if config is not None:
             return config
         issue = issues[0]
@@ -156,6 +158,9 @@ class Recipe:
             # A message about a value quotes it, perhaps cut.
             issue = ConfigError(f"refuses the value of the secret {quote(name)}", path=issue.path)
         raise self._failure(str(issue))
+
+    def _read(self, options: dict[str, Any], issues: list[ConfigError]) -> Any:
+        return _allowed(options, self.config_class, issues, self.path, self.allow)
 
     def _failure(self, message: str) -> Retryable | Permanent:
         if not self.templates:
@@ -199,6 +204,7 @@ def read_options(
     *,
     path: Path,
     templates: bool,
+    allow: Callable[[Any], None] = lambda _config: None,
 ) -> Any:
     """The configuration that ``options`` are, or the :class:`Recipe` for it when something in
     them is known only when it is used; None when there are mistakes, added to ``issues``.
@@ -206,6 +212,7 @@ def read_options(
     Args:
         path: where the options stand, for the errors.
         templates: whether ``{{ … }}`` in a text is a template here; else it is text.
+        allow: raises ``ConfigError`` for a configuration that this host does not allow.
     """
     found: list[ConfigError] = []
     broken: list[Path] = []
@@ -224,11 +231,31 @@ def read_options(
             found.append(error.under(*path, *place))
             broken.append(place)
     if not (compiled_at or references or found):
-        return convert_all(options, config_class, issues, path=path)
-    recipe = Recipe(path, options, config_class, compiled_at, references)
+        return _allowed(options, config_class, issues, path, allow)
+    recipe = Recipe(path, options, config_class, compiled_at, references, allow)
     recipe.check(found, broken)
     issues.extend(found)
     return None if found else recipe
+
+
+def _allowed(
+    options: dict[str, Any],
+    config_class: type[Any],
+    issues: list[ConfigError],
+    path: Path,
+    allow: Callable[[Any], None],
+) -> Any:
+    """The configuration that options are, if they are right and the host allows it."""
+    config = convert_all(options, config_class, issues, path=path)
+    if config is None:
+        return None
+    try:
+        allow(config)
+    except ConfigError as error:
+        if not holds_unknown(options, error.path):
+            issues.append(error.under(*path))
+            return None
+    return config
 
 
 async def made(config: Any, secrets: Secrets) -> Any:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import date, datetime
+from functools import partial
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from alicia_scheduler.api.contracts import ScheduleContext
-from alicia_scheduler.api.errors import ConfigError, Permanent
+from alicia_scheduler.api.errors import ConfigError
 from alicia_scheduler.api.model import EventExecution, ScheduledEvent
 from alicia_scheduler.api.zones import load_timezone
 from alicia_scheduler.config.limits import check_limit
@@ -67,17 +68,17 @@ class Resolver:
             raise error.under("schedule_config") from error
         issues: list[ConfigError] = []
         config = read_options(
-            raw_action, action.type.config, issues, path=("action",), templates=True
+            raw_action,
+            action.type.config,
+            issues,
+            path=("action",),
+            templates=True,
+            allow=partial(check_action, action),
         )
         if issues:
             raise issues[0]
         if isinstance(config, Recipe):
             config = FinishedLater(config, event, _zone(event, self._settings))
-        else:
-            try:
-                check_action(action, config)
-            except ConfigError as error:
-                raise error.under("action") from error
         check_limit(event.limit, self._limits)
         cleanup = action.type.cleanup(raw_action) if action.type.cleanup is not None else 0.0
         if not event.exclude:
@@ -100,10 +101,6 @@ class Resolver:
             if self.finishing is None:
                 raise Unresolved("no templates are rendered and no secrets fetched here")
             config = await self.finishing.config(config, execution)
-            try:
-                check_action(offer, config)
-            except ConfigError as error:
-                raise Permanent(str(error), error_class="config") from error
         action = await self._actions.get(offer)
         return await action.run(config, execution)
 
