@@ -1,29 +1,33 @@
 """What the documentation shows is run."""
 
 import re
+import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from alicia_scheduler.cli.main import main
+from alicia_scheduler.config.document import Document
+from alicia_scheduler.config.load import configuration
+from alicia_scheduler.host.check import check_configuration
+from alicia_scheduler.host.discovery import find_candidates
+from alicia_scheduler.host.loader import load_plugins
+from alicia_scheduler.host.registry import Registry
 
 DOCS = Path(__file__).parent.parent / "docs"
 
 
-BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
-
-
-def python_blocks():
-    """Every Python block of every page, named by its page."""
+def blocks(language):
+    """Every block of a language of every page, named by its page."""
+    block = re.compile(rf"```{language}\n(.*?)```", re.DOTALL)
     return [
-        pytest.param(block, id=f"{page.relative_to(DOCS)}:{number}")
+        pytest.param(text, id=f"{page.relative_to(DOCS)}:{number}")
         for page in sorted(DOCS.rglob("*.md"))
-        for number, block in enumerate(BLOCK.findall(page.read_text()))
+        for number, text in enumerate(block.findall(page.read_text()))
     ]
 
 
-@pytest.mark.parametrize("block", python_blocks())
+@pytest.mark.parametrize("block", blocks("python"))
 async def test_a_python_block_of_the_documentation_runs(block, autojump_clock):
     names = {}
     exec(compile(block, "docs", "exec"), names)
@@ -32,7 +36,12 @@ async def test_a_python_block_of_the_documentation_runs(block, autojump_clock):
             await function(autojump_clock)
 
 
-CONFIGURATION = re.compile(r"```toml\n(# home\.toml\n.*?)```", re.DOTALL)
+@pytest.fixture(scope="module")
+def registry():
+    """What is installed here."""
+    return Registry(load_plugins(find_candidates()))
+
+
 HOLIDAYS = """BEGIN:VCALENDAR
 BEGIN:VEVENT
 UID:1
@@ -43,19 +52,26 @@ END:VCALENDAR
 """
 
 
-def configurations():
-    """Every whole configuration of every page: a TOML block that begins with its file's name."""
-    return [
-        pytest.param(block, id=f"{page.relative_to(DOCS)}:{number}")
-        for page in sorted(DOCS.rglob("*.md"))
-        for number, block in enumerate(CONFIGURATION.findall(page.read_text()))
-    ]
+def provide(block, folder, monkeypatch):
+    """Put a value wherever the block says that its secrets come from, and a calendar beside it."""
+    folder.joinpath("holidays.ics").write_text(HOLIDAYS)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
+    for source in tomllib.loads(block).get("secrets", {}).values():
+        if "env" in source:
+            monkeypatch.setenv(source["env"], "a value")
+        else:
+            file = folder / (source.get("file") or source["credential"])
+            file.parent.mkdir(exist_ok=True)
+            file.write_text("a value")
 
 
-@pytest.mark.parametrize("block", configurations())
-def test_a_configuration_of_the_documentation_passes_the_check(block, tmp_path):
-    tmp_path.joinpath("holidays.ics").write_text(HOLIDAYS)
-    file = tmp_path / "home.toml"
-    file.write_text(block)
-    result = CliRunner().invoke(main, ["check", str(file)])
-    assert result.exit_code == 0, result.stderr
+@pytest.mark.parametrize("block", blocks("toml"))
+def test_a_toml_block_of_the_documentation_is_a_right_configuration(
+    block, registry, tmp_path, monkeypatch
+):
+    provide(block, tmp_path, monkeypatch)
+    loaded = configuration(Document.parse(block, str(tmp_path / "home.toml")))
+    checked = check_configuration(loaded, registry, now=datetime.now(UTC))
+    assert [str(issue) for issue in checked.issues] == []
+    absent = [said for said in checked.unresolved if "there is no event" not in said]
+    assert absent == []  # other events may be on another page

@@ -121,7 +121,7 @@ def test_checking_goes_on_with_default_settings(write) -> None:
     assert configuration.events == {"a": {}}
 
 
-@pytest.mark.parametrize("name", ["limits", "event"])
+@pytest.mark.parametrize("name", ["limit", "event"])
 def test_tables_that_mean_nothing_yet_are_refused(write, name: str) -> None:
     (issue,) = write(f"[{name}.a]\n").issues
     assert (issue.path, issue.line) == ((name,), 1)

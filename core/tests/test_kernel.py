@@ -173,7 +173,7 @@ async def test_all_that_is_due_together_is_one_transaction(autojump_clock):
 
         under_test.kernel.store.commit = counted
         await trio.sleep(11)
-    assert commits[0] == 100  # fifty starts and fifty advanced events
+    assert commits[0] == 101  # fifty starts, fifty advanced events, and the last number told
 
 
 # -- failure, timeout, retry -----------------------------------------------------------------

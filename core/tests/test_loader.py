@@ -120,6 +120,15 @@ BROKEN = {
         + "    yield ActionType(name='bad.say', config=Config, open=open_say)\n",
         "twice",
     ),
+    "settings that are no configuration class": (
+        GOOD.replace("NAME", "bad.say") + "\n@hookimpl\ndef alicia_settings(): yield int\n",
+        "alicia_settings yielded int",
+    ),
+    "two classes of settings": (
+        GOOD.replace("NAME", "bad.say")
+        + "\n@hookimpl\ndef alicia_settings(): return [Config, Config]\n",
+        "must yield one",
+    ),
     "config that is no class": (
         GOOD.replace("NAME", "bad.say").replace("config=Config", "config='text'"),
         "not a class",

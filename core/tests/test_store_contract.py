@@ -7,14 +7,24 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from alicia_scheduler.api import EventExecution, EventState, Status, Step, StoreError, Trigger
+from alicia_scheduler.api import (
+    EventExecution,
+    EventState,
+    Notification,
+    Status,
+    Step,
+    StoreError,
+    Trigger,
+)
 from alicia_scheduler.api.store import (
+    DropNotifications,
     Due,
     ExecutionPlace,
     RemoveEvent,
     SaveEvent,
     SaveExecution,
     SaveFact,
+    SaveNotification,
     SaveState,
     SlotTaken,
 )
@@ -422,3 +432,28 @@ async def test_the_failures_of_one_event_are_listed_newest_first(store):
     await store.commit([SaveExecution(execution) for execution in runs])
     failed = await store.list_executions(event_id="event", statuses=[Status.FAILED])
     assert ids(failed) == ["r2", "r0"]
+
+
+def told(sequence):
+    data = {"event_id": "lamp", "lateness": 0.25}
+    return Notification(
+        event_type="execution_started",
+        event_data=data,
+        timestamp=at(sequence),
+        source="event_scheduler",
+        sequence=sequence,
+    )
+
+
+async def test_kept_notifications_are_read_in_order_of_their_numbers(store):
+    await store.commit([SaveNotification(told(2)), SaveNotification(told(1))])
+    await store.commit([SaveNotification(told(3))])
+    assert await store.notifications(after=0, limit=2) == [told(1), told(2)]
+    assert await store.notifications(after=2, limit=2) == [told(3)]
+    assert await store.notifications(after=3, limit=2) == []
+
+
+async def test_notifications_are_dropped_up_to_a_number(store):
+    await store.commit([SaveNotification(told(number)) for number in (1, 2, 3)])
+    await store.commit([DropNotifications(2)])
+    assert await store.notifications(after=0, limit=10) == [told(3)]

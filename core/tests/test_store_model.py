@@ -59,6 +59,7 @@ states = st.builds(
     run_count=numbers,
     slot_count=numbers,
     failures_in_row=numbers,
+    failing_since=st.none() | instants,
     paused_until=st.none() | instants,
     paused_reason=st.none() | st.text(),
     skip_slots=st.lists(instants, max_size=3).map(tuple),

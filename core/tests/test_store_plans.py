@@ -43,6 +43,7 @@ QUERIES = {
     "all events": lambda queries: queries.list_events(after_id="a"),
     "events of an origin": lambda queries: queries.list_events(origin="file"),
     "one execution": lambda queries: queries.execution("r1"),
+    "kept notifications": lambda queries: queries.notifications(after=5, limit=10),
     "executions": lambda queries: queries.list_executions(),
     "executions of an event": lambda queries: queries.list_executions(event_id="event"),
     "failed executions": lambda queries: queries.list_executions(statuses=[Status.FAILED]),

@@ -89,6 +89,7 @@ def test_a_result_has_the_keys_of_the_bus_and_ours():
         "timestamp": 1772346602.0,
         "scheduled_time": 1772346600.0,
         "error_message": None,
+        "error_class": None,
         "retry_count": 0,
         "reason": None,
         "trigger": "schedule",
@@ -106,9 +107,10 @@ def test_a_duration_that_nobody_knows_is_zero():
     "event_type", ["execution_failed", "execution_timed_out", "execution_interrupted"]
 )
 def test_a_failed_execution_is_an_error_too(event_type):
-    data = execution(Status.FAILED, error_message="no answer")
+    data = execution(Status.FAILED, error_message="no answer", error_class="connection")
     assert by_topic(event_type, data)["errors"] == {
         "error": "no answer",
+        "class": "connection",
         "event_id": "lights",
         "execution_id": "x-1",
         "timestamp": 1772346602.0,
@@ -127,7 +129,12 @@ def test_a_skipped_execution_is_no_error():
 def test_trouble_of_the_host_is_an_error():
     found = by_topic("error", {"message": "sink lost", "event_id": None, "class": "sink"})
     assert set(found) == {"events", "error", "errors"}
-    assert found["errors"] == {"error": "sink lost", "event_id": None, "timestamp": 1772346602.0}
+    assert found["errors"] == {
+        "error": "sink lost",
+        "class": "sink",
+        "event_id": None,
+        "timestamp": 1772346602.0,
+    }
 
 
 def test_a_recovery_is_told_on_its_fixed_topic_once_and_in_its_fixed_shape():

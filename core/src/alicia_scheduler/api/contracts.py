@@ -95,6 +95,12 @@ class PluginContext(Protocol):
         ...
 
     @property
+    def settings(self) -> Any:
+        """The plugin's own keys of ``[plugins.<name>]``: an instance of the class that its hook
+        ``alicia_settings`` names, or None when it names none."""
+        ...
+
+    @property
     def logger(self) -> logging.Logger:
         """A logger whose lines carry the plugin's name."""
         ...
@@ -119,6 +125,15 @@ class PluginContext(Protocol):
 
 class ActionContext(PluginContext, Protocol):
     """What :attr:`ActionType.open` is given."""
+
+    def progress(self, execution: EventExecution) -> Callable[[str], None]:
+        """A function that tells what an attempt is doing, one line a call, while it runs.
+
+        Each line becomes a notification ``execution_output``. It never waits and never fails. A
+        long line is cut, and lines that come too fast are counted instead of told, so that a
+        chatty action floods nobody. Ask once per attempt.
+        """
+        ...
 
 
 class SinkContext(PluginContext, Protocol):

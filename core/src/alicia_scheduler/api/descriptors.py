@@ -16,6 +16,7 @@ from alicia_scheduler.api.contracts import (
     Sink,
     SinkContext,
 )
+from alicia_scheduler.api.model import EventExecution
 from alicia_scheduler.api.store import Store, StoreContext
 
 __all__ = ["ActionType", "HostInfo", "ScheduleType", "ServiceType", "SinkType", "StoreType"]
@@ -66,7 +67,15 @@ class ActionType:
         open: async context manager, entered once per host when first needed, that yields the
             :class:`Action`.
         requires: contracts of services that must run; the host starts their providers.
+        check: called with a validated configuration and the plugin's settings when an event is
+            written; raises ``ConfigError`` when this host does not allow it. The settings are
+            None where no configuration of a host is at hand.
         default_timeout: seconds per attempt for events that do not set ``timeout``.
+        cleanup: seconds that a run may take to end once it is cancelled, from the options of the
+            action as they are written. Two more, and it counts as stuck.
+        preview: what a run with a validated configuration would do, JSON-ready, for
+            ``alicia events test``. It does nothing and waits for nothing. Secrets in the
+            configuration it gets are ``***`` already.
         summary: one line for listings.
     """
 
@@ -74,7 +83,10 @@ class ActionType:
     config: type[Any]
     open: Callable[[ActionContext], AbstractAsyncContextManager[Action]]
     requires: tuple[type[Any], ...] = ()
+    check: Callable[[Any, Any], None] | None = None
     default_timeout: float | None = None
+    cleanup: Callable[[dict[str, Any]], float] | None = None
+    preview: Callable[[Any, EventExecution], object] | None = None
     summary: str = ""
 
 

@@ -80,19 +80,37 @@ class Retryable(AliciaError):
         message: what happened, for the history.
         after: a delay in seconds that the far side asked for (``Retry-After``), which then
             stands in for the event's own back-off.
+        error_class: a stable word for the kind of failure (``connection``, ``http_503``), which
+            the history shows and an event can list in ``no_retry_on``.
     """
 
-    def __init__(self, message: str, *, after: float | None = None) -> None:
+    default_class = "retryable"
+
+    def __init__(
+        self, message: str, *, after: float | None = None, error_class: str | None = None
+    ) -> None:
         super().__init__(message)
         self.after = after
+        self.error_class = error_class or self.default_class
 
 
 class Permanent(AliciaError):
-    """An action failed and trying again cannot help: the execution ends as failed at once."""
+    """An action failed and trying again cannot help: the execution ends as failed at once.
+
+    Args:
+        message: what happened, for the history.
+        error_class: as for :class:`Retryable`.
+    """
+
+    def __init__(self, message: str, *, error_class: str = "permanent") -> None:
+        super().__init__(message)
+        self.error_class = error_class
 
 
 class ServiceUnavailable(Retryable):
     """A service that an action or a sink needs is not running at the moment."""
+
+    default_class = "service_unavailable"
 
 
 class StoreError(AliciaError):

@@ -72,6 +72,14 @@ def alicia_stores(info: HostInfo) -> Iterable[StoreType]:
 
 
 @hookspec
+def alicia_settings(info: HostInfo) -> Iterable[type]:
+    """One class of the plugin's own keys in ``[plugins.<name>]``: what whoever runs the host
+    decides for all events. It is a class as for :class:`ScheduleType`, and its instance is
+    :attr:`PluginContext.settings`. Added in API 1.0."""
+    return ()
+
+
+@hookspec
 def alicia_commands(info: HostInfo) -> Iterable[click.Command]:
     """Commands for the ``alicia`` command line. Added in API 1.0."""
     return ()

@@ -59,6 +59,7 @@ class Trigger(StrEnum):
     RETRY = "retry"
     CATCHUP = "catchup"
     RECOVERY = "recovery"
+    CHAIN = "chain"
 
 
 class Mode(StrEnum):
@@ -111,6 +112,16 @@ class ScheduledEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     range of dates (``2026-12-24/2027-01-06``, both included), a weekday (``sat``), or the name of
     a calendar of the configuration. ``dst_gap`` and ``dst_overlap`` replace the schedule type's
     own rule for readings that a clock change skips or repeats; None keeps it.
+
+    No further attempt begins later than ``retry_max_age`` after the slot was due, and none follows
+    an error whose class is in ``no_retry_on``. A waiting retry ends when the next execution of its
+    event is let in; with ``retry_yields`` False it counts as under way for the overlap mode. After
+    ``pause_on_failure`` failed executions in a row the event pauses itself. Of those that wait for
+    a place, the highest ``priority`` is first; ``limit`` names a limit of the configuration that
+    the event shares with others.
+
+    ``on_success``, ``on_failure`` and ``on_complete`` (either of the two) name events that are
+    triggered when an execution has ended so, with all its attempts.
     """
 
     event_id: str
@@ -127,9 +138,15 @@ class ScheduledEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     retry_backoff: float = 2.0
     retry_max_delay: float = 3600.0
     retry_jitter: float = 0.1
+    retry_max_age: float | None = None
+    retry_yields: bool = True
+    no_retry_on: tuple[str, ...] = ()
+    pause_on_failure: int | None = None
     timeout: float = 300.0
     mode: Mode = Mode.SINGLE
     max_executions: int = 10
+    priority: int = 0
+    limit: str | None = None
     misfire: Misfire = Misfire.LATEST
     misfire_grace: float | None = None
     jitter: float = 0.0
@@ -140,6 +157,9 @@ class ScheduledEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     dst_gap: DstGap | None = None
     dst_overlap: DstOverlap | None = None
     on_interrupted: OnInterrupted = OnInterrupted.RERUN
+    on_success: tuple[str, ...] = ()
+    on_failure: tuple[str, ...] = ()
+    on_complete: tuple[str, ...] = ()
     created_at: datetime
     updated_at: datetime
     revision: int = 1
@@ -160,7 +180,8 @@ class EventState(msgspec.Struct, frozen=True, kw_only=True):
     Slots up to ``paused_until`` and the exact slots in ``skip_slots`` do not run; each is recorded
     as skipped. ``paused_reason`` says why the event is paused, in a stable word or a sentence.
     ``failures_in_row`` counts the executions that failed, with all their attempts, since the last
-    one that did not; ``pause_on_failure`` looks at it.
+    one that did not; ``pause_on_failure`` looks at it. ``failing_since`` is when the first of them
+    ended; an event that has it is failing.
     """
 
     next_run: datetime | None = None
@@ -176,6 +197,7 @@ class EventState(msgspec.Struct, frozen=True, kw_only=True):
     success_count: int = 0
     failure_count: int = 0
     failures_in_row: int = 0
+    failing_since: datetime | None = None
 
 
 class EventRecord(msgspec.Struct, frozen=True):
@@ -206,7 +228,8 @@ class EventExecution(msgspec.Struct, frozen=True, kw_only=True):
     ``overlap``, ``grace``, ``coalesced``, ``crash``, ``shutdown``, …). ``due_time`` is the slot
     plus the jitter drawn for it. ``error_class`` names the kind of an error for counting and for
     policies, beside the words for people in ``error_message``. ``steps`` is what happened to the
-    execution so far, oldest first.
+    execution so far, oldest first. ``retry_of`` is the execution that somebody had run again,
+    ``parent_id`` the one whose end triggered this one.
     """
 
     execution_id: str
@@ -225,6 +248,8 @@ class EventExecution(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     next_attempt_at: datetime | None = None
     steps: tuple[Step, ...] = ()
+    retry_of: str | None = None
+    parent_id: str | None = None
 
     @property
     def attempt(self) -> int:

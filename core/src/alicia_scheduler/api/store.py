@@ -19,6 +19,7 @@ from alicia_scheduler.api.model import (
     EventExecution,
     EventRecord,
     EventState,
+    Notification,
     ScheduledEvent,
     Status,
 )
@@ -26,17 +27,25 @@ from alicia_scheduler.api.model import (
 __all__ = [
     "Change",
     "Damaged",
+    "DropNotifications",
     "Due",
+    "FORMER",
     "ExecutionPlace",
     "RemoveEvent",
     "SaveEvent",
     "SaveExecution",
     "SaveFact",
+    "SaveNotification",
     "SaveState",
     "SlotTaken",
     "Store",
     "StoreContext",
 ]
+
+
+FORMER = "former "
+"""Before the name of a fact: what a store knew that could not be read at first. See
+:meth:`Store.recover`."""
 
 
 class SaveEvent(msgspec.Struct, frozen=True):
@@ -82,7 +91,30 @@ class SaveFact(msgspec.Struct, frozen=True):
     value: Any
 
 
-Change = SaveEvent | SaveState | RemoveEvent | SaveExecution | SaveFact
+class SaveNotification(msgspec.Struct, frozen=True):
+    """Keep a notification until every sink that must not miss it has written it.
+
+    Kept in the same transaction as what it tells of, it can neither get lost nor be invented.
+    """
+
+    notification: Notification
+
+
+class DropNotifications(msgspec.Struct, frozen=True):
+    """Forget the kept notifications up to a sequence number, itself included."""
+
+    up_to: int
+
+
+Change = (
+    SaveEvent
+    | SaveState
+    | RemoveEvent
+    | SaveExecution
+    | SaveFact
+    | SaveNotification
+    | DropNotifications
+)
 
 
 class Due(msgspec.Struct, frozen=True):
@@ -161,6 +193,12 @@ class Store(Protocol):
         """False when what is committed ends with the process."""
         ...
 
+    @property
+    def makeshift(self) -> bool:
+        """True while the store is in memory only because its place cannot be written. Then
+        :meth:`recover` tries to go on there."""
+        ...
+
     async def commit(self, changes: Sequence[Change]) -> None:
         """Apply ``changes`` in order, all or none, and return when they are durable.
 
@@ -215,6 +253,15 @@ class Store(Protocol):
         """Everything that :class:`SaveFact` remembered, by name."""
         ...
 
+    async def notifications(self, *, after: int, limit: int) -> list[Notification]:
+        """The kept notifications with a sequence number beyond ``after``, in its order."""
+        ...
+
+    async def excess_notifications(self, *, count: int, size: int) -> int:
+        """The sequence number up to which kept notifications must go so that at most ``count``
+        of them with at most ``size`` bytes of JSON stay; 0 when none must."""
+        ...
+
     async def trim(
         self,
         *,
@@ -248,12 +295,18 @@ class Store(Protocol):
         ...
 
     async def recover(self) -> str:
-        """Put what is stored aside, begin an empty store, and say so in one sentence.
+        """Mend the store, and say in one sentence how. The sentence joins :attr:`incidents`.
 
-        For a :class:`StoreError` that is ``damaged``. The sentence joins :attr:`incidents`.
+        - While it is :attr:`makeshift`: go on at its place, which has everything afterwards that
+          was kept in memory. Executions whose slot the place knows to have run are left out, and
+          facts that memory did not begin with stay as the place has them.
+        - Otherwise, for a :class:`StoreError` that is ``damaged``: put what is stored aside and
+          begin an empty store.
+
+        Only one call at a time.
 
         Raises:
-            StoreError: that cannot be done either; it can be tried again.
+            StoreError: that cannot be done either; all is as before, and it can be tried again.
         """
         ...
 

@@ -17,8 +17,8 @@ def check(config: str, as_json: bool) -> None:
     """Check the configuration file CONFIG without running it.
 
     Prints every mistake with its line and exits 1 if there is any. Warns of events that never
-    run, and of the clock changes of the next 24 months at which an event's time does not exist
-    or comes twice.
+    run or come faster than min_interval, and of the clock changes of the next 24 months at which
+    an event's time does not exist or comes twice.
     """
     configuration, registry, checked = load_checked(config)
     warnings = warnings_of(registry, checked)

@@ -69,6 +69,7 @@ def simulate(
         begin=start,
         end=end,
         duration=duration,
+        limits=checked.limits,
         limit=limit,
     )
     for problem in rehearsal.problems:

@@ -15,7 +15,7 @@ from alicia_scheduler.cli.output import EXIT_NO_HOST, fail
 if TYPE_CHECKING:
     from alicia_scheduler.store.queries import Queries
 
-__all__ = ["opened_store", "state_options", "told_host"]
+__all__ = ["host_answer", "opened_store", "state_options", "told_host"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,14 +50,27 @@ def opened_store(config: str | None, state_dir: str | None) -> Iterator[Queries]
 
 def told_host(config: str | None, state_dir: str | None, command: str, **arguments: Any) -> Any:
     """What the running host answers to a command; exits 3 when none runs, 1 when it refuses."""
-    from alicia_scheduler.control.client import NoHost, call
     from alicia_scheduler.control.commands import CommandError
+
+    try:
+        return host_answer(config, state_dir, command, **arguments)
+    except CommandError as error:
+        fail(str(error))
+
+
+def host_answer(config: str | None, state_dir: str | None, command: str, **arguments: Any) -> Any:
+    """As :func:`told_host`, for a command that goes on when the host refuses.
+
+    Raises:
+        CommandError: the host refused.
+    """
+    from alicia_scheduler.control.client import NoHost, call
 
     try:
         return call(_directory(config, state_dir), command, **arguments)
     except NoHost as error:
         fail(f"{error}; start it with: alicia run CONFIG", EXIT_NO_HOST)
-    except (CommandError, ConfigError) as error:
+    except ConfigError as error:
         fail(str(error))
 
 

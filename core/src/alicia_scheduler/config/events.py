@@ -39,6 +39,9 @@ DEFAULT_ACTION = "mqtt_publish"
 CENTURY = 100 * 366 * 86_400
 """Longest duration in seconds. Beyond it, sums with an instant leave the calendar."""
 
+SIZE_LIMIT = 64 * 1024
+"""Bytes of JSON that the definition of an event may have."""
+
 MANY = 1_000_000_000
 """Highest count. It fits into 32 bits, and nothing gets near it."""
 
@@ -67,9 +70,15 @@ class EventTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     retry_backoff: Annotated[float, Meta(ge=1)] = 2.0
     retry_max_delay: Duration = 3600.0
     retry_jitter: Annotated[float, Meta(ge=0, le=1)] = 0.1
+    retry_max_age: PositiveDuration | None = None
+    retry_yields: bool = True
+    no_retry_on: tuple[Text, ...] = ()
+    pause_on_failure: Count | None = None
     timeout: PositiveDuration = 300.0
     mode: Mode = Mode.SINGLE
     max_executions: Count = 10
+    priority: Annotated[int, Meta(ge=-1000, le=1000)] = 0
+    limit: Text | None = None
     misfire: Misfire = Misfire.LATEST
     misfire_grace: Duration | None = None
     jitter: Duration = 0.0
@@ -80,6 +89,9 @@ class EventTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     dst_gap: DstGap | None = None
     dst_overlap: DstOverlap | None = None
     on_interrupted: OnInterrupted = OnInterrupted.RERUN
+    on_success: tuple[Text, ...] = ()
+    on_failure: tuple[Text, ...] = ()
+    on_complete: tuple[Text, ...] = ()
 
 
 def event_from_config(
@@ -129,6 +141,9 @@ def event_from_config(
         return None
     fields = {name: getattr(table, name) for name in table.__struct_fields__}
     fields |= {"name": table.name or event_id, "schedule_config": schedule_config, "action": action}
+    _check_size(fields, issues, path)
+    if len(issues) > before:
+        return None
     return ScheduledEvent(
         event_id=event_id, created_at=now, updated_at=now, origin=origin, **fields
     )
@@ -164,6 +179,20 @@ def _action(
         hint = f'for example type = "{DEFAULT_ACTION}"'
         issues.append(ConfigError(message, path=(*path, "action", "type"), hint=hint))
     return {**action, "type": kind}
+
+
+def _check_size(
+    fields: dict[str, Any], issues: list[ConfigError], path: tuple[str | int, ...]
+) -> None:
+    """Every execution, notification and listing carries the definition along or reads it."""
+    sizes = {key: len(msgspec.json.encode(value)) for key, value in fields.items()}
+    total = sum(sizes.values())
+    if total <= SIZE_LIMIT:
+        return
+    largest = max(sizes, key=lambda key: sizes[key])
+    message = f"the event has {total} bytes as JSON, {sizes[largest]} of them here"
+    hint = f"an event may have {SIZE_LIMIT} bytes; keep large content where the action can fetch it"
+    issues.append(ConfigError(message, path=(*path, largest), hint=hint))
 
 
 def _check_values(

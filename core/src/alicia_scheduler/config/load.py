@@ -14,13 +14,25 @@ from alicia_scheduler.api.zones import load_timezone
 from alicia_scheduler.config.calendars import read_calendar
 from alicia_scheduler.config.convert import convert_all
 from alicia_scheduler.config.document import Document
-from alicia_scheduler.config.settings import Settings, check_timezone
+from alicia_scheduler.config.limits import read_limits
+from alicia_scheduler.config.secrets import SecretSource, secret_sources
+from alicia_scheduler.config.settings import HistorySettings, Settings, check_timezone
 from alicia_scheduler.config.wording import found, quote, suggest
 
 __all__ = ["Configuration", "load"]
 
 Table = dict[str, Any]
-TABLES = ("scheduler", "services", "sinks", "events", "plugins", "calendars")
+TABLES = (
+    "scheduler",
+    "history",
+    "services",
+    "sinks",
+    "events",
+    "plugins",
+    "calendars",
+    "limits",
+    "secrets",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,21 +43,27 @@ class Configuration:
     Attributes:
         file: the file, as it was given.
         settings: ``[scheduler]``; defaults where it is wrong, so that checking can go on.
+        history: ``[history]``, likewise.
         services: ``[services.<name>]`` by name.
         sinks: ``[sinks.<name>]`` by name.
         events: ``[events.<id>]`` by id.
         plugins: ``[plugins.<name>]`` by name.
         calendars: the days of ``[calendars.<name>]`` by name.
+        secrets: where the values of ``[secrets]`` come from, by name.
+        limits: the capacity of ``[limits.<name>]`` by name.
         issues: every mistake found so far, with file and line, in order of lines.
     """
 
     file: Path
     settings: Settings
+    history: HistorySettings
     services: dict[str, Table]
     sinks: dict[str, Table]
     events: dict[str, Table]
     plugins: dict[str, Table]
     calendars: dict[str, frozenset[date]]
+    secrets: dict[str, SecretSource]
+    limits: dict[str, int]
     issues: list[ConfigError]
     document: Document = field(repr=False)
 
@@ -90,6 +108,8 @@ def configuration(document: Document) -> Configuration:
     loaded = Configuration(
         file=Path(document.name),
         settings=settings,
+        history=convert_all(data.get("history", {}), HistorySettings, issues, path=("history",))
+        or HistorySettings(),
         services=_named_tables(data, "services", issues),
         sinks=_named_tables(data, "sinks", issues),
         events=_named_tables(data, "events", issues),
@@ -98,6 +118,8 @@ def configuration(document: Document) -> Configuration:
             name: read_calendar(name, table, folder, issues, zone)
             for name, table in _named_tables(data, "calendars", issues).items()
         },
+        secrets=secret_sources(data.get("secrets", {}), issues),
+        limits=read_limits(_named_tables(data, "limits", issues), issues),
         issues=issues,
         document=document,
     )

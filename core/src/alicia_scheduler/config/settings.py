@@ -14,7 +14,7 @@ from msgspec import Meta
 from alicia_scheduler.api import ConfigError
 from alicia_scheduler.api.walltime import load_timezone
 
-__all__ = ["LogLevel", "Settings", "check_timezone", "local_timezone_name"]
+__all__ = ["HistorySettings", "LogLevel", "Settings", "check_timezone", "local_timezone_name"]
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -53,6 +53,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         state_dir: directory of database, lock and socket; relative to the configuration file's.
         instance: name of this host on the network, the same after every restart.
         max_concurrent: executions that may run at once, over all events.
+        max_waiting: executions that may wait to run, over all events; when so many do, the next
+            ones are skipped with the reason ``queue_full``.
+        min_interval: seconds between two slots of an event; faster ones are skipped, and told.
         drain_timeout: seconds that running executions have to end when the host stops.
         log_level: least important level that is logged.
         latitude: degrees north of the host's place, for schedules of the sun.
@@ -70,11 +73,30 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z", description="1 to 64 of A-Z a-z 0-9 _ -"),
     ] = "alicia"
     max_concurrent: Annotated[int, Meta(ge=1, le=10_000)] = 100
+    max_waiting: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+    min_interval: Annotated[float, Meta(ge=0.01, le=3600)] = 0.1
     drain_timeout: Annotated[float, Meta(ge=0, le=86_400)] = 10.0
     log_level: LogLevel = "info"
     latitude: Annotated[float, Meta(ge=-90, le=90)] | None = None
     longitude: Annotated[float, Meta(ge=-180, le=180)] | None = None
     wait_for_clock: Annotated[float, Meta(ge=0, le=86_400)] = 0.0
+
+
+class HistorySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[history]``: how much of the past is kept. 0 means no limit.
+
+    Attributes:
+        max_age: seconds after which an execution may go.
+        per_event: executions of each event that stay.
+        keep_per_status: of each outcome of each event the newest so many stay in any case, so
+            that a rare failure is not pushed out by frequent successes.
+        max_size: size of the store in bytes beyond which the oldest executions go.
+    """
+
+    max_age: Annotated[float, Meta(ge=0, le=3_162_240_000)] = 30 * 86_400.0
+    per_event: Annotated[int, Meta(ge=0, le=100_000_000)] = 1000
+    keep_per_status: Annotated[int, Meta(ge=1, le=1_000_000)] = 10
+    max_size: Annotated[int, Meta(ge=0, le=2**50)] = 50_000_000
 
 
 def check_timezone(

@@ -228,7 +228,7 @@ def _is_about(execution: EventExecution, slot: datetime) -> bool:
     if execution.scheduled_time == slot:
         return True
     found = execution.result or {}
-    if execution.reason != "coalesced" or "before" not in found:
+    if execution.reason not in ("coalesced", "min_interval") or "before" not in found:
         return False
     return execution.scheduled_time <= slot < from_epoch(found["before"])
 

@@ -1,10 +1,12 @@
-"""What a definition that is right may still surprise with: clock changes, and never running."""
+"""What a definition that is right may still surprise with: clock changes, a pace that the host
+does not follow, and never running."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import islice, pairwise
 from typing import Any
 
 from alicia_scheduler.api.errors import AliciaError
@@ -14,7 +16,7 @@ from alicia_scheduler.config.settings import Settings
 from alicia_scheduler.foresight.clockmarks import consequence
 from alicia_scheduler.foresight.subject import Subject, subject_of
 from alicia_scheduler.host.registry import Registry
-from alicia_scheduler.kernel.slots import first_slot
+from alicia_scheduler.kernel.slots import first_slot, slots_after
 
 __all__ = ["AHEAD", "Finding", "lint"]
 
@@ -22,12 +24,16 @@ AHEAD = timedelta(days=731)
 """How far ahead clock changes are looked at: 24 months."""
 
 
+LOOK_AT = 10
+"""Slots that are looked at to tell how fast a schedule is."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing to say about an event.
 
     Attributes:
-        kind: ``clock_change``, ``never_fires`` or ``failed``.
+        kind: ``clock_change``, ``never_fires``, ``too_fast`` or ``failed``.
         message: a sentence.
         at: the instant of the clock change, if it is about one.
     """
@@ -72,7 +78,10 @@ def lint(
         except AliciaError:
             continue
         try:
-            findings += _never_fires(subject, now) or _clock_changes(subject, now)
+            findings += _never_fires(subject, now) or [
+                *_too_fast(subject, now, settings.min_interval),
+                *_clock_changes(subject, now),
+            ]
         except Exception as error:  # noqa: BLE001 - a schedule type may raise anything
             message = f"its schedule failed: {type(error).__name__}: {error}"
             findings.append(Finding(event.event_id, "failed", message))
@@ -91,6 +100,20 @@ def _never_fires(subject: Subject, now: datetime) -> list[Finding]:
     else:
         why = "every slot falls on an excluded day"
     return [Finding(event.event_id, "never_fires", f"never runs: {why}")]
+
+
+def _too_fast(subject: Subject, now: datetime, min_interval: float) -> list[Finding]:
+    """Whether the next slots follow each other faster than the host lets them."""
+    event = subject.event
+    for before, after in pairwise(islice(slots_after(subject.schedule, event, now), LOOK_AT)):
+        gap = (after - before).total_seconds()
+        if gap < min_interval:
+            message = (
+                f"its slots are {gap:g} s apart, faster than min_interval = {min_interval:g} s: "
+                "those in between are skipped"
+            )
+            return [Finding(event.event_id, "too_fast", message)]
+    return []
 
 
 def _clock_changes(subject: Subject, now: datetime) -> list[Finding]:

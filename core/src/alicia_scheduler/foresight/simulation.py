@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from alicia_scheduler.api.model import EventExecution, Notification, ScheduledEvent, from_epoch
 from alicia_scheduler.config.settings import Settings
+from alicia_scheduler.host.kernelsettings import kernel_settings
 from alicia_scheduler.host.registry import Registry
 from alicia_scheduler.host.resolver import Resolver
 from alicia_scheduler.kernel.definitions import sync_origin
@@ -25,6 +26,7 @@ from alicia_scheduler.kernel.kernel import Kernel, KernelSettings
 from alicia_scheduler.kernel.loop import run_kernel
 from alicia_scheduler.kernel.notifications import Notifier
 from alicia_scheduler.kernel.prepared import Prepared
+from alicia_scheduler.kernel.records import Records
 from alicia_scheduler.kernel.virtual import VirtualClock
 from alicia_scheduler.store.sqlite import SqliteStore
 
@@ -104,6 +106,7 @@ def rehearse(
     begin: datetime,
     end: datetime,
     duration: float = 0.0,
+    limits: Mapping[str, int] | None = None,
     limit: int = 1_000_000,
 ) -> Rehearsal:
     """Run ``events`` from ``begin`` to ``end`` as a host would that starts at ``begin``.
@@ -113,13 +116,15 @@ def rehearse(
     Args:
         begin, end: aware UTC instants.
         duration: seconds that every action takes.
+        limits: the capacity of each named limit that events may share.
         limit: after so many executions the rehearsal ends early.
     """
-    types = _Recorders(registry, settings, calendars)
+    types = _Recorders(registry, settings, calendars, limits=limits or {})
     types.duration = duration
-    places = KernelSettings(max_concurrent=settings.max_concurrent)
+    # There is a clock here that is right from the beginning.
+    as_run = replace(kernel_settings(settings, limits or {}), wait_for_clock=0.0)
     clock = MockClock(autojump_threshold=0)
-    return trio.run(_rehearsed, events, types, places, begin, end, limit, clock=clock)
+    return trio.run(_rehearsed, events, types, as_run, begin, end, limit, clock=clock)
 
 
 async def _rehearsed(
@@ -144,8 +149,11 @@ async def _rehearsed(
                 enough.set()
 
     notifier.listen(listen)
-    async with SqliteStore.open(None) as store:
-        kernel = Kernel(store, types, clock, notifier, settings)
+    async with (
+        SqliteStore.open(None) as store,
+        Records.running(store, notifier, clock) as records,
+    ):
+        kernel = Kernel(records, types, clock, settings)
         await sync_origin(kernel, "file", events)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(run_kernel, kernel)

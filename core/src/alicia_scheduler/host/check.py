@@ -17,12 +17,18 @@ from alicia_scheduler.api.model import DstGap, DstOverlap, ScheduledEvent
 from alicia_scheduler.api.zones import load_timezone
 from alicia_scheduler.config.convert import convert, convert_all
 from alicia_scheduler.config.events import DEFAULT_ACTION, event_from_config
+from alicia_scheduler.config.limits import check_limit
 from alicia_scheduler.config.load import Configuration
 from alicia_scheduler.config.plain import plain_all
-from alicia_scheduler.host.registry import Family, Offer, Registry, action_of
+from alicia_scheduler.config.wording import suggest
+from alicia_scheduler.host.loader import PluginStatus
+from alicia_scheduler.host.recipes import Recipe, read_options
+from alicia_scheduler.host.registry import Family, Offer, Registry, action_of, check_action
 from alicia_scheduler.host.resolver import exclusions_of
+from alicia_scheduler.host.secrets.vault import Secrets
 from alicia_scheduler.host.services import ConfiguredService
-from alicia_scheduler.host.sinks import ConfiguredSink
+from alicia_scheduler.host.sinks import ConfiguredSink, SinkOptions
+from alicia_scheduler.kernel.chains import cycle_error, find_cycle
 from alicia_scheduler.kernel.prepared import Unresolved
 
 __all__ = ["Checked", "PluginTable", "check_configuration", "disabled_plugins"]
@@ -33,13 +39,17 @@ E = TypeVar("E", DstGap, DstOverlap)
 
 
 class PluginTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[plugins.<name>]``: what a host does with an installed plugin.
+    """``[plugins.<name>]``: what a host does with an installed plugin. The other keys of the table
+    are the plugin's own, if it has a class of settings.
 
     Attributes:
         enabled: False leaves it alone: it is listed but not imported.
     """
 
     enabled: bool = True
+
+
+PLUGIN_KEYS = PluginTable.__struct_fields__
 
 
 @dataclass
@@ -57,6 +67,8 @@ class Checked:
     issues: list[ConfigError] = field(default_factory=list)
     unresolved: list[str] = field(default_factory=list)
     calendars: dict[str, frozenset[date]] = field(default_factory=dict)
+    secrets: Secrets = field(default_factory=Secrets)
+    limits: dict[str, int] = field(default_factory=dict)
 
 
 def disabled_plugins(configuration: Configuration) -> set[str]:
@@ -65,7 +77,8 @@ def disabled_plugins(configuration: Configuration) -> set[str]:
     disabled = set()
     for name, raw in configuration.plugins.items():
         found: list[ConfigError] = []
-        table = convert_all(raw, PluginTable, found, path=("plugins", name))
+        ours = {key: value for key, value in raw.items() if key in PLUGIN_KEYS}
+        table = convert_all(ours, PluginTable, found, path=("plugins", name))
         configuration.issues.extend(configuration.locate(issue) for issue in found)
         if table is not None and not table.enabled:
             disabled.add(name)
@@ -76,33 +89,53 @@ def check_configuration(
     configuration: Configuration, registry: Registry, *, now: datetime
 ) -> Checked:
     """Check everything, collecting all mistakes; each has the file and the line it stands on."""
-    checked = Checked(calendars=configuration.calendars)
+    checked = Checked(
+        calendars=configuration.calendars,
+        limits=configuration.limits,
+        secrets=Secrets(configuration.secrets, configuration.file.parent),
+    )
     found: list[ConfigError] = []
+    _take_plugin_settings(configuration, registry, found)
     checked.services = [
         ConfiguredService(offer, config)
         for offer, config in _parts(
             "services", configuration.services, registry.services, found, checked
         )
     ]
-    checked.sinks = [
-        ConfiguredSink(offer, config)
-        for offer, config in _parts("sinks", configuration.sinks, registry.sinks, found, checked)
-    ]
-    checker = _EventChecker(registry, configuration, found, checked.unresolved, now)
+    checked.sinks = list(_sinks(configuration.sinks, registry.sinks, found, checked))
+    checker = _EventChecker(registry, configuration, found, checked, now)
     for event_id, raw in configuration.events.items():
         event = event_from_config(
             event_id, raw, now=now, origin="file", issues=found, path=("events", event_id)
         )
         checker.check(event_id, raw)
         if event is not None:
-            _check_exclusions(event, configuration, found)
+            _check_names(event, configuration, found)
             checked.events.append(event)
+    _check_chains(checked, found)
     _add_required_services(registry, checked)
     located = [configuration.locate(issue) for issue in found]
     checked.issues = sorted(
         [*configuration.issues, *located], key=lambda issue: (issue.file or "", issue.line or 0)
     )
     return checked
+
+
+def _take_plugin_settings(
+    configuration: Configuration, registry: Registry, found: list[ConfigError]
+) -> None:
+    """Give each active plugin its own keys of ``[plugins.<name>]``."""
+    for plugin in registry.plugins:
+        if plugin.status is not PluginStatus.ACTIVE:
+            continue
+        raw = configuration.plugins.get(plugin.name, {})
+        own = {key: value for key, value in raw.items() if key not in PLUGIN_KEYS}
+        path = ("plugins", plugin.name)
+        settings = plugin.contributions.settings
+        if settings is not None:
+            plugin.settings = convert_all(own, settings, found, path=path)
+        elif own:
+            convert_all(own, PluginTable, found, path=path)
 
 
 def _parts(
@@ -121,10 +154,36 @@ def _parts(
         except ConfigError as error:
             found.append(error.under(table, name))
         else:
-            before = len(found)
-            config = convert_all(options, offer.type.config, found, path=(table, name))
-            if len(found) == before:
+            path = (table, name)
+            config = read_options(options, offer.type.config, found, path=path, templates=False)
+            if config is not None:
+                _check_secrets(config, checked.secrets, found)
                 yield offer, config
+
+
+def _check_secrets(config: object, secrets: Secrets, found: list[ConfigError]) -> None:
+    if isinstance(config, Recipe):
+        config.check_secrets(secrets, found)
+
+
+def _sinks(
+    raw: dict[str, Any],
+    family: Family[SinkType],
+    found: list[ConfigError],
+    checked: Checked,
+) -> Iterator[ConfiguredSink]:
+    """The sinks; some keys of their tables are the host's, the others are the sink's own."""
+    ours = SinkOptions.__struct_fields__
+    theirs = {
+        name: {key: value for key, value in table.items() if key not in ours}
+        for name, table in raw.items()
+    }
+    for offer, config in _parts("sinks", theirs, family, found, checked):
+        name = offer.type.name
+        table = {key: value for key, value in raw[name].items() if key in ours}
+        options = convert_all(table, SinkOptions, found, path=("sinks", name))
+        if options is not None:
+            yield ConfiguredSink(offer, config, options)
 
 
 class _EventChecker:
@@ -135,13 +194,14 @@ class _EventChecker:
         registry: Registry,
         configuration: Configuration,
         found: list[ConfigError],
-        unresolved: list[str],
+        checked: Checked,
         now: datetime,
     ) -> None:
         self._registry = registry
         self._settings = configuration.settings
         self._found = found
-        self._unresolved = unresolved
+        self._unresolved = checked.unresolved
+        self._secrets = checked.secrets
         self._now = now
 
     def check(self, event_id: str, raw: dict[str, Any]) -> None:
@@ -159,7 +219,17 @@ class _EventChecker:
             action_type, options = action_of(plain_all(action, []))
             kind = self._offer(self._registry.action_types, action_type, (*place, "type"))
             if kind is not None:
-                convert_all(options, kind.type.config, self._found, path=place)
+                self._check_action(kind, options, place)
+
+    def _check_action(self, offer: Offer[ActionType], options: Any, place: tuple[str, ...]) -> None:
+        config = read_options(options, offer.type.config, self._found, path=place, templates=True)
+        _check_secrets(config, self._secrets, self._found)
+        # What is finished when it runs is checked then.
+        if config is not None and not isinstance(config, Recipe):
+            try:
+                check_action(offer, config)
+            except ConfigError as error:
+                self._found.append(error.under(*place))
 
     def _offer(self, family: Family[U], name: str, place: tuple[str, ...]) -> Offer[U] | None:
         try:
@@ -204,13 +274,36 @@ def _choice(kind: type[E], value: object) -> E | None:
     return next((member for member in kind if member.value == value), None)
 
 
-def _check_exclusions(
+def _check_names(
     event: ScheduledEvent, configuration: Configuration, found: list[ConfigError]
 ) -> None:
-    try:
-        exclusions_of(event, configuration.settings, configuration.calendars)
-    except ConfigError as error:
-        found.append(error.under("events", event.event_id))
+    """What an event names elsewhere in the configuration: days to leave out, its limit."""
+    for check in (
+        lambda: exclusions_of(event, configuration.settings, configuration.calendars),
+        lambda: check_limit(event.limit, configuration.limits),
+    ):
+        try:
+            check()
+        except ConfigError as error:
+            found.append(error.under("events", event.event_id))
+
+
+def _check_chains(checked: Checked, found: list[ConfigError]) -> None:
+    """Refuse circles of triggers, and tell of events that the file does not have: they may have
+    been made through the API."""
+    events = {event.event_id: event for event in checked.events}
+    for event in checked.events:
+        circle = find_cycle(events, event.event_id)
+        if circle is not None:
+            found.append(cycle_error(circle).under("events", event.event_id))
+        for key in ("on_success", "on_failure", "on_complete"):
+            for name in getattr(event, key):
+                if name not in events:
+                    hint = suggest(name, list(events), likely=list(events), noun="events")
+                    checked.unresolved.append(
+                        f"events.{event.event_id}.{key}: there is no event {name!r} in this file"
+                        f" ({hint})"
+                    )
 
 
 def _add_required_services(registry: Registry, checked: Checked) -> None:

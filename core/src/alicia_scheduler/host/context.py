@@ -11,6 +11,10 @@ from typing import Any, TypeVar
 import trio
 
 from alicia_scheduler.api.errors import ServiceUnavailable
+from alicia_scheduler.api.model import EventExecution
+from alicia_scheduler.host.loader import PluginRecord
+from alicia_scheduler.host.progress import Progress
+from alicia_scheduler.host.secrets.vault import Secrets
 from alicia_scheduler.kernel.clock import Clock
 from alicia_scheduler.kernel.notifications import Notifier
 
@@ -59,8 +63,9 @@ class Surroundings:
     clock: Clock
     notifier: Notifier
     services: RunningServices = field(default_factory=RunningServices)
+    secrets: Secrets = field(default_factory=Secrets)
 
-    def context(self, plugin: str) -> HostContext:
+    def context(self, plugin: PluginRecord) -> HostContext:
         """The handle on the host for a part of ``plugin``."""
         return HostContext(plugin, self)
 
@@ -68,10 +73,12 @@ class Surroundings:
 class HostContext:
     """Implements every context of :mod:`alicia_scheduler.api.contracts`, one per plugin part."""
 
-    def __init__(self, plugin: str, surroundings: Surroundings) -> None:
-        self.plugin = plugin
+    def __init__(self, plugin: PluginRecord, surroundings: Surroundings) -> None:
+        self.plugin = plugin.name
+        self.settings = plugin.settings
         self.instance = surroundings.instance
-        self.logger = logging.getLogger(f"alicia_scheduler.plugin.{plugin}")
+        self.logger = logging.getLogger(f"alicia_scheduler.plugin.{plugin.name}")
+        self._notifier = surroundings.notifier
         self._clock = surroundings.clock
         self._services = surroundings.services
 
@@ -80,6 +87,9 @@ class HostContext:
 
     def service(self, contract: type[T]) -> T:
         return self._services.get(contract)
+
+    def progress(self, execution: EventExecution) -> Callable[[str], None]:
+        return Progress(execution, self._notifier, self._clock.elapsed).tell
 
     async def run_sync(self, function: Callable[..., T], *args: Any) -> T:
         return await trio.to_thread.run_sync(function, *args, abandon_on_cancel=True)

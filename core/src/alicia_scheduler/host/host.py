@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 
 import trio
 
-from alicia_scheduler.config.settings import Settings
+from alicia_scheduler.config.settings import HistorySettings, Settings
 from alicia_scheduler.host.actions import OpenActions
 from alicia_scheduler.host.check import Checked
 from alicia_scheduler.host.context import Surroundings
+from alicia_scheduler.host.finishing import Finishing
+from alicia_scheduler.host.history import HistoryKeeper
+from alicia_scheduler.host.kernelsettings import kernel_settings
 from alicia_scheduler.host.registry import Registry
 from alicia_scheduler.host.resolver import Resolver
 from alicia_scheduler.host.services import services_running
 from alicia_scheduler.host.sinks import sinks_running
 from alicia_scheduler.host.zonedata import follow_zone_data
 from alicia_scheduler.kernel.clock import Clock, SystemClock
-from alicia_scheduler.kernel.definitions import sync_origin
-from alicia_scheduler.kernel.kernel import Kernel, KernelSettings
+from alicia_scheduler.kernel.definitions import Difference, sync_origin
+from alicia_scheduler.kernel.kernel import Kernel
 from alicia_scheduler.kernel.loop import run_kernel
-from alicia_scheduler.kernel.notifications import Notifier
+from alicia_scheduler.kernel.notifications import Notifier, Told
+from alicia_scheduler.kernel.records import Records
+from alicia_scheduler.kernel.recovery import take_over
 from alicia_scheduler.store.lock import StateLock
 from alicia_scheduler.store.schema import STORE_FILE
 from alicia_scheduler.store.sqlite import SqliteStore
@@ -39,6 +45,7 @@ class Host:
         registry: the installed plugins' types.
         state_dir: where the store lives; None keeps everything in memory.
         clock: the source of time.
+        history: how much of the past is kept.
     """
 
     def __init__(
@@ -49,15 +56,17 @@ class Host:
         *,
         state_dir: Path | None,
         clock: Clock | None = None,
+        history: HistorySettings | None = None,
     ) -> None:
         self.clock = clock or SystemClock()
-        self.notifier = Notifier(self.clock)
+        self.notifier = Notifier(self.clock, redact=checked.secrets.redactor.data)
         self.started = trio.Event()
         self.kernel: Kernel | None = None
         self._settings = settings
         self._checked = checked
         self._registry = registry
         self._state_dir = state_dir
+        self._history = history or HistorySettings()
         self._stop_wanted = False
 
     async def run(self) -> None:
@@ -84,34 +93,51 @@ class Host:
 
     async def _run_with(self, store_file: Path | None) -> None:
         settings, checked = self._settings, self._checked
-        surroundings = Surroundings(settings.instance, self.clock, self.notifier)
+        surroundings = Surroundings(
+            settings.instance, self.clock, self.notifier, secrets=checked.secrets
+        )
         actions = OpenActions(surroundings)
-        resolver = Resolver(self._registry, settings, checked.calendars, actions)
+        journal = any(sink.options.durable for sink in checked.sinks)
         async with (
             SqliteStore.open(store_file) as store,
+            Records.running(store, self.notifier, self.clock, journal=journal) as records,
             services_running(checked.services, surroundings),
-            sinks_running(checked.sinks, surroundings),
+            sinks_running(checked.sinks, surroundings, records),
             actions.running(),
         ):
+            resolver = Resolver(
+                self._registry,
+                settings,
+                checked.calendars,
+                actions,
+                limits=checked.limits,
+                finishing=Finishing(checked.secrets, store, self.clock.now),
+            )
             self.kernel = Kernel(
-                store,
+                records,
                 resolver,
                 self.clock,
-                self.notifier,
-                KernelSettings(
-                    max_concurrent=settings.max_concurrent,
-                    drain_timeout=settings.drain_timeout,
-                    wait_for_clock=settings.wait_for_clock,
-                ),
+                kernel_settings(settings, checked.limits),
             )
+            records.begun_anew = self._bring_back
             for incident in store.incidents:
                 self.notifier.error(incident, kind="store")
             if not self._stop_wanted:
                 await self._run_kernel(self.kernel)
 
+    async def _bring_back(self) -> None:
+        """The store is another one: what the configuration defines is there at once, and what
+        only this store knows comes alive."""
+        if self.kernel is not None:
+            await sync_origin(self.kernel, "file", self._checked.events)
+            await take_over(self.kernel)
+
     async def _run_kernel(self, kernel: Kernel) -> None:
-        difference = await sync_origin(kernel, "file", self._checked.events)
+        sync = partial(sync_origin, kernel, "file", self._checked.events)
+        difference = await kernel.records.insist(sync) or Difference()
         changes = ", ".join(f"{len(ids)} {what}" for what, ids in vars(difference).items() if ids)
+        history = HistoryKeeper(kernel.store, self.clock, self._history)
+        self.notifier.listen(history.listen)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(run_kernel, kernel)
             await kernel.ready.wait()
@@ -120,6 +146,8 @@ class Host:
             )
             self.started.set()
             nursery.start_soon(follow_zone_data, kernel)
+            nursery.start_soon(history.run)
             await kernel.stopped.wait()
             nursery.cancel_scope.cancel()
-        self.notifier.emit("host_stopped", {"message": "schedule stopped"})
+        stopped = Told("host_stopped", {"message": "schedule stopped"})
+        await kernel.records.keep([], [stopped])

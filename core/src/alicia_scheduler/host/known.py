@@ -20,7 +20,11 @@ KNOWN: dict[str, dict[str, str]] = {
         "solar": "alicia-schedule-solar",
         "rrule": "alicia-schedule-rrule",
     },
-    "action type": {"mqtt_publish": "alicia-action-mqtt"},
+    "action type": {
+        "mqtt_publish": "alicia-action-mqtt",
+        "http_request": "alicia-action-http",
+        "script_execution": "alicia-action-script",
+    },
     "sink": {"mqtt": "alicia-sink-mqtt", "log": "alicia-sink-log"},
     "service": {"mqtt": "alicia-mqtt", "broker": "alicia-broker"},
     "store": {},

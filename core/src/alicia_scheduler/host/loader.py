@@ -57,6 +57,7 @@ class Contributions:
     sinks: Sequence[SinkType] = ()
     services: Sequence[ServiceType] = ()
     stores: Sequence[StoreType] = ()
+    settings: type[Any] | None = None
     commands: Sequence[click.Command] = ()
 
     def by_kind(self) -> dict[str, Sequence[Any]]:
@@ -77,6 +78,8 @@ class PluginRecord:
     Attributes:
         reason: one sentence that says why the status is not ``active``.
         import_time: seconds that importing it took.
+        settings: its own keys of ``[plugins.<name>]`` as its class of settings, once a
+            configuration has been checked; None before, and for a plugin without such a class.
     """
 
     name: str
@@ -86,6 +89,7 @@ class PluginRecord:
     reason: str | None = None
     import_time: float | None = None
     contributions: Contributions = field(default_factory=Contributions)
+    settings: Any = None
 
     def to_wire(self) -> dict[str, Any]:
         """The record as ``alicia plugins list --json`` shows it."""
@@ -163,6 +167,7 @@ def _load(candidate: Candidate, record: PluginRecord, info: HostInfo) -> None:
             sinks=hooks.sinks(info),
             services=hooks.services(info),
             stores=hooks.stores(info),
+            settings=hooks.settings(info),
             commands=hooks.commands(info),
         )
         _check_names(candidate, contributions)

@@ -21,7 +21,7 @@ from alicia_scheduler.host.known import missing_type
 from alicia_scheduler.host.loader import PluginRecord, PluginStatus
 from alicia_scheduler.kernel.prepared import Unresolved
 
-__all__ = ["Family", "Offer", "Registry", "action_of", "build_schedule"]
+__all__ = ["Family", "Offer", "Registry", "action_of", "build_schedule", "check_action"]
 
 T = TypeVar("T", ScheduleType, ActionType, SinkType, ServiceType, StoreType)
 
@@ -111,6 +111,16 @@ def build_schedule(
     """
     offer = registry.schedule_types.get(schedule_type)
     return offer.type.build(convert(schedule_config, offer.type.config), context)
+
+
+def check_action(offer: Offer[ActionType], config: Any) -> None:
+    """Ask the action type whether this host allows a validated configuration.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if offer.type.check is not None:
+        offer.type.check(config, offer.plugin.settings)
 
 
 def action_of(action: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -3,86 +3,77 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import trio
+from msgspec import Meta
 
-from alicia_scheduler.api.contracts import Sink
 from alicia_scheduler.api.descriptors import SinkType
 from alicia_scheduler.api.model import Notification
-from alicia_scheduler.host.context import HostContext, Surroundings
+from alicia_scheduler.host.context import Surroundings
+from alicia_scheduler.host.queues import Journal, JournalQueue, MemoryQueue, Queue
+from alicia_scheduler.host.recipes import made
 from alicia_scheduler.host.registry import Offer
 from alicia_scheduler.host.supervision import Backoff, describe_error
+from alicia_scheduler.kernel.notifications import Notifier
+from alicia_scheduler.kernel.records import Records
 
-__all__ = ["ConfiguredSink", "SinkQueue", "sinks_running"]
+__all__ = ["ConfiguredSink", "SinkOptions", "sinks_running"]
 
 logger = logging.getLogger(__name__)
 
-QUEUE_LIMIT = 10_000
-BATCH_LIMIT = 200
 FLUSH_TIMEOUT = 2.0
 """Seconds a sink gets to write what it still has when the host stops."""
 
 
+class SinkOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The keys of ``[sinks.<name>]`` that are the host's, whatever the sink.
+
+    Attributes:
+        durable: what the sink has not written yet waits in the store, so that it outlives a
+            crash and hours without whom it writes to.
+        durable_limit: so many notifications wait there at the most; then the oldest are dropped
+            and counted.
+    """
+
+    durable: bool = False
+    durable_limit: Annotated[int, Meta(ge=1_000, le=10_000_000)] = 10_000
+
+
 @dataclass(frozen=True)
 class ConfiguredSink:
-    """A sink type with its validated configuration."""
+    """A sink type with its validated configuration, or the recipe for it."""
 
     offer: Offer[SinkType]
     config: Any
-
-
-class SinkQueue:
-    """Notifications on their way to one sink. When it is full the oldest are dropped, counted."""
-
-    def __init__(self, accepts: frozenset[str] | None, limit: int = QUEUE_LIMIT) -> None:
-        self.dropped = 0
-        self._accepts = accepts
-        self._limit = limit
-        self._waiting: deque[Notification] = deque()
-        self._arrived = trio.Event()
-        self._closed = False
-
-    def put(self, notification: Notification) -> None:
-        """Take a notification in, without waiting."""
-        if self._accepts is not None and notification.event_type not in self._accepts:
-            return
-        if len(self._waiting) >= self._limit:
-            self._waiting.popleft()
-            self.dropped += 1
-        self._waiting.append(notification)
-        self._arrived.set()
-
-    def close(self) -> None:
-        """Nothing more comes; :meth:`batch` ends when all is taken."""
-        self._closed = True
-        self._arrived.set()
-
-    async def batch(self, limit: int = BATCH_LIMIT) -> list[Notification]:
-        """The oldest notifications, at least one; an empty list once closed and empty."""
-        while not self._waiting and not self._closed:
-            self._arrived = trio.Event()
-            await self._arrived.wait()
-        return [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
+    options: SinkOptions
 
 
 @asynccontextmanager
 async def sinks_running(
-    sinks: Sequence[ConfiguredSink], surroundings: Surroundings
+    sinks: Sequence[ConfiguredSink], surroundings: Surroundings, records: Records
 ) -> AsyncIterator[None]:
     """Feed the sinks while the block is open; then give them time to write what is left."""
-    queues: list[SinkQueue] = []
+    queues: list[Queue] = []
+    durable = [sink.offer.type.name for sink in sinks if sink.options.durable]
+    journal = await Journal.open(records, durable)
     async with trio.open_nursery() as nursery:
         for sink in sinks:
-            queue = SinkQueue(sink.offer.type.accepts)
+            kind = sink.offer.type
+            queue: Queue
+            if sink.options.durable:
+                limit = sink.options.durable_limit
+                queue = JournalQueue(kind.name, kind.accepts, journal, limit)
+                nursery.start_soon(queue.keep_bounded, name=f"bound of sink {kind.name}")
+            else:
+                queue = MemoryQueue(kind.accepts)
             queues.append(queue)
             surroundings.notifier.listen(queue.put)
-            context = surroundings.context(sink.offer.plugin.name)
-            nursery.start_soon(_feed, sink, context, queue, name=f"sink {sink.offer.type.name}")
+            nursery.start_soon(_feed, sink, surroundings, queue, name=f"sink {kind.name}")
         try:
             yield
         finally:
@@ -91,34 +82,53 @@ async def sinks_running(
             nursery.cancel_scope.deadline = trio.current_time() + FLUSH_TIMEOUT
 
 
-async def _feed(sink: ConfiguredSink, context: HostContext, queue: SinkQueue) -> None:
+async def _feed(sink: ConfiguredSink, surroundings: Surroundings, queue: Queue) -> None:
     """Open the sink, write batch after batch; after a fault open it again with the same batch."""
-    kind = sink.offer.type
+    context = surroundings.context(sink.offer.plugin)
+    health = _Health(sink.offer.type.name, surroundings.notifier, queue)
     backoff = Backoff()
     batch: list[Notification] = []
-    failing = False
-    told_dropped = 0
     while True:
         try:
-            async with kind.open(sink.config, context) as opened:
+            config = await made(sink.config, surroundings.secrets)
+            async with sink.offer.type.open(config, context) as opened:
                 while batch := batch or await queue.batch():
-                    await _write(opened, batch)
+                    await opened.write(batch)
+                    await queue.written(batch)
                     batch = []
                     backoff.reset()
-                    if failing:
-                        logger.info("sink %s works again", kind.name)
-                        failing = False
-                    if queue.dropped > told_dropped:
-                        lost = queue.dropped - told_dropped
-                        logger.warning("sink %s lost %d notifications", kind.name, lost)
-                        told_dropped = queue.dropped
+                    health.works()
             return
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
-            if not failing:
-                logger.warning("sink %s failed: %s", kind.name, describe_error(error))
-                failing = True
+            health.failed(describe_error(error))
         await trio.sleep(backoff.next())
 
 
-async def _write(sink: Sink, batch: Sequence[Notification]) -> None:
-    await sink.write(batch)
+class _Health:
+    """Tells when a sink fails, when it works again, and what it has lost: once each."""
+
+    def __init__(self, name: str, notifier: Notifier, queue: Queue) -> None:
+        self._name = name
+        self._notifier = notifier
+        self._queue = queue
+        self._failing = False
+        self._told_dropped = 0
+
+    def failed(self, problem: str) -> None:
+        if not self._failing:
+            self._failing = True
+            logger.warning("sink %s failed: %s", self._name, problem)
+            self._notifier.error(f"sink {self._name} failed: {problem}", kind="sink")
+
+    def works(self) -> None:
+        lost = self._queue.dropped - self._told_dropped
+        if lost:
+            self._told_dropped = self._queue.dropped
+            logger.warning("sink %s lost %d notifications", self._name, lost)
+        if self._failing or lost:
+            self._failing = False
+            message = f"sink {self._name} works, {lost} notifications were lost"
+            self._notifier.emit(
+                "sink_recovered", {"message": message, "sink": self._name, "lost": lost}
+            )
+            logger.info("sink %s works again", self._name)

@@ -55,5 +55,5 @@ async def follow_zone_data(kernel: Kernel) -> None:
                 logger.warning("time zone data changed from %s to %s", known, version)
                 zoneinfo.ZoneInfo.clear_cache()
                 await replan_calendars(kernel, f"time zone data changed to {version}")
-            await kernel.commit([SaveFact(FACT, version)])
+            await kernel.records.keep([SaveFact(FACT, version)])
         await trio.sleep(LOOK_EVERY)

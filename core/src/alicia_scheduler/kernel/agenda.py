@@ -52,12 +52,16 @@ class Agenda:
     def __len__(self) -> int:
         return len(self._live)
 
-    def put(self, due: Due) -> None:
-        """Add an entry, or move the one of the same event or execution."""
+    def put(self, due: Due, *, beyond: bool = False) -> None:
+        """Add an entry, or move the one of the same event or execution.
+
+        Args:
+            beyond: take it in beyond the horizon too, because the store does not know it.
+        """
         key = due.execution_id or due.event_id
         if self._touched is not None:
             self._touched.add(key)
-        elif self._beyond(due):
+        elif not beyond and self._beyond(due):
             self._live.pop(key, None)
             return
         self._push(key, due)
@@ -69,6 +73,10 @@ class Agenda:
         if self._touched is not None:
             self._touched.add(key)
         self._live.pop(key, None)
+
+    def holds(self, key: str) -> bool:
+        """True while there is an entry of this event id or waiting execution's id."""
+        return key in self._live
 
     def next_at(self) -> datetime | None:
         """When the earliest entry is due, or None when there is none at all."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,24 @@ from alicia_scheduler.api.errors import Permanent, Retryable
 from alicia_scheduler.api.model import EventExecution, ScheduledEvent, Status
 from alicia_scheduler.kernel.prepared import Prepared, Types
 
-__all__ = ["Outcome", "attempt", "retry_delay"]
+__all__ = ["AFTER_LIMIT", "Outcome", "attempt", "retry_delay"]
 
 logger = logging.getLogger(__name__)
 
 RESULT_LIMIT = 64 * 1024
 """Bytes of JSON that a result may have in the history (reliability.md R52, R56)."""
 
+AFTER_LIMIT = 7 * 86_400.0
+"""Seconds that a far side may ask to wait for at the most; a longer wait counts as this one."""
+
 ERROR_LIMIT = 4000
 """Characters of an error message that the history keeps."""
+
+CLASS_LIMIT = 100
+"""Characters of an error's class."""
+
+_NOT_OURS = (trio.Cancelled, KeyboardInterrupt)
+"""What must travel on: it is meant for somebody further out."""
 
 OUR_CODE = str(Path(__file__).parent.parent)
 
@@ -37,6 +47,8 @@ class Outcome:
         status: completed, failed or cancelled.
         retryable: whether another attempt may help.
         after: seconds that the far side asked to wait, if it did.
+        error_class: a stable word for the kind of failure: what the action gave, ``timeout``,
+            ``stuck``, or the name of the exception's class.
     """
 
     status: Status
@@ -45,6 +57,7 @@ class Outcome:
     reason: str | None = None
     retryable: bool = False
     after: float | None = None
+    error_class: str | None = None
 
 
 async def attempt(
@@ -62,30 +75,44 @@ async def attempt(
     outcome = Outcome(Status.CANCELLED)
     deadline = trio.current_time() + event.timeout
     scope.deadline = deadline
-    with scope:
-        try:
-            result = await types.run_action(prepared, execution)
-            outcome = Outcome(Status.COMPLETED, result=_kept(result))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - it is the outcome
-            outcome = _failure(error)
-    if scope.cancelled_caught and trio.current_time() >= deadline:
-        return Outcome(
-            Status.FAILED,
-            error=f"timed out after {event.timeout:g} s",
-            reason="timeout",
-            retryable=True,
-        )
-    return outcome
+    try:
+        with scope:
+            try:
+                result = await types.run_action(prepared, execution)
+                outcome = Outcome(Status.COMPLETED, result=_kept(result))
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - it is the outcome
+                outcome = _failure(error)
+    except BaseException as error:
+        # What a nursery of the action's own raised beside the cancellation that the scope caught.
+        if not isinstance(error, BaseExceptionGroup) or error.subgroup(_NOT_OURS):
+            raise
+        outcome = _failure(error)
+    outcome = replace(
+        outcome,
+        result=types.redact(outcome.result),
+        error=types.redact(outcome.error),
+        error_class=types.redact(outcome.error_class),
+    )
+    if outcome.status is Status.COMPLETED or trio.current_time() < deadline:
+        return outcome
+    said = f": {outcome.error}" if outcome.error else ""
+    return Outcome(
+        Status.FAILED,
+        error=f"timed out after {event.timeout:g} s{said}"[:ERROR_LIMIT],
+        reason="timeout",
+        error_class="timeout",
+        retryable=True,
+    )
 
 
 def retry_delay(event: ScheduledEvent, retry_count: int, after: float | None) -> float:
     """Seconds until the next attempt, ``retry_count`` retries having been made.
 
     min(retry_max_delay, retry_delay · retry_backoff^n), then ± the jitter fraction. A delay that
-    the far side asked for stands in for it.
+    the far side asked for stands in for it, up to :data:`AFTER_LIMIT`.
     """
-    if after is not None:
-        return max(0.0, after)
+    if after is not None and not math.isnan(after):
+        return min(max(0.0, after), AFTER_LIMIT)
     try:
         delay = event.retry_delay * event.retry_backoff**retry_count
     except OverflowError:
@@ -95,19 +122,56 @@ def retry_delay(event: ScheduledEvent, retry_count: int, after: float | None) ->
 
 
 def _failure(error: BaseException) -> Outcome:
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        # What a nursery of the action's own has wrapped.
+        error = error.exceptions[0]
     match error:
         case Retryable():
             return Outcome(
-                Status.FAILED, error=_text(error), reason="error", retryable=True, after=error.after
+                Status.FAILED,
+                error=_text(error),
+                reason="error",
+                error_class=_class_of(error),
+                retryable=True,
+                after=_seconds(getattr(error, "after", None)),
             )
         case Permanent():
-            return Outcome(Status.FAILED, error=_text(error), reason="permanent")
+            return Outcome(
+                Status.FAILED,
+                error=_text(error),
+                reason="permanent",
+                error_class=_class_of(error),
+            )
         case _:
-            return Outcome(Status.FAILED, error=_trimmed(error), reason="exception", retryable=True)
+            return Outcome(
+                Status.FAILED,
+                error=_storable(_trimmed(error))[:ERROR_LIMIT],
+                reason="exception",
+                error_class=_storable(type(error).__name__)[:CLASS_LIMIT],
+                retryable=True,
+            )
+
+
+def _class_of(error: Retryable | Permanent) -> str:
+    """The class that a plugin gave, whatever it gave: a subclass may have forgotten ours."""
+    return _storable(getattr(error, "error_class", type(error).__name__))[:CLASS_LIMIT]
+
+
+def _seconds(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) else None
 
 
 def _text(error: BaseException) -> str:
-    return (str(error) or type(error).__name__)[:ERROR_LIMIT]
+    return (_storable(error) or type(error).__name__)[:ERROR_LIMIT]
+
+
+def _storable(value: object) -> str:
+    """``str(value)`` as text that every store takes."""
+    try:
+        text = str(value)
+    except Exception:  # noqa: BLE001 - a plugin's __str__ may raise anything
+        text = f"a {type(value).__name__} that has no text"
+    return text.encode(errors="replace").decode()
 
 
 def _trimmed(error: BaseException) -> str:
@@ -116,7 +180,7 @@ def _trimmed(error: BaseException) -> str:
     own = [frame for frame in frames if not frame.filename.startswith(OUR_CODE)]
     summary = "".join(traceback.format_exception_only(error)).strip()
     place = "".join(traceback.format_list(own[-3:])).rstrip()
-    return (f"{summary}\n{place}" if place else summary)[:ERROR_LIMIT]
+    return f"{summary}\n{place}" if place else summary
 
 
 def _kept(result: object | None) -> dict[str, Any] | None:

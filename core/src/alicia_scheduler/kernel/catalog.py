@@ -88,6 +88,10 @@ class Catalog:
         """See :meth:`Types.follows_elapsed_time`."""
         return self._types.follows_elapsed_time(event)
 
+    def records(self) -> list[EventRecord]:
+        """Everything in hand."""
+        return [entry.record for entry in self._entries.values()]
+
     async def load(self, event_ids: Iterable[str]) -> None:
         """Bring events in hand that are not, as far as the store has them."""
         absent = [event_id for event_id in event_ids if event_id not in self._entries]

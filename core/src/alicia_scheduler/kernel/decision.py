@@ -8,6 +8,7 @@ from alicia_scheduler.api.model import EventExecution
 from alicia_scheduler.api.store import Change, SaveExecution, SaveState
 from alicia_scheduler.kernel.catalog import Entry
 from alicia_scheduler.kernel.ledger import settled
+from alicia_scheduler.kernel.notifications import Told, about_execution, about_transitions
 from alicia_scheduler.kernel.runner import Run
 
 __all__ = ["Decision"]
@@ -23,6 +24,7 @@ class Decision:
         closed: executions that are final, with their event if it still exists.
         moved: events whose next slot has changed.
         cancelled: ids of executions to cancel.
+        also: what else is told, after the ends: what these mean for their events.
     """
 
     launches: list[Run] = field(default_factory=list)
@@ -30,11 +32,15 @@ class Decision:
     closed: list[tuple[Entry | None, EventExecution]] = field(default_factory=list)
     moved: list[Entry] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
+    also: list[Told] = field(default_factory=list)
 
     def close(self, entry: Entry | None, execution: EventExecution) -> None:
         """Note a final record, and count it into the event's state."""
         if entry is not None:
-            entry.state = settled(entry.state, execution)
+            before = entry.state
+            entry.state = settled(entry.event, before, execution)
+            told = about_transitions(entry.event, before, entry.state, execution)
+            self.also.extend(told)
         self.closed.append((entry, execution))
 
     def changes(self) -> list[Change]:
@@ -46,6 +52,17 @@ class Decision:
         states = {entry.event.event_id: entry.state for entry in touched}
         changes += [SaveState(event_id, state) for event_id, state in states.items()]
         return changes
+
+    def told(self) -> list[Told]:
+        """What is told about it, in the order of what happens."""
+        ends = [
+            about_execution(execution, owner.event.name if owner else execution.event_id)
+            for owner, execution in self.closed
+        ]
+        runs = [*self.queued, *self.launches]
+        return [*ends, *self.also] + [
+            about_execution(run.execution, run.event.name) for run in runs
+        ]
 
     def drop(self, execution_id: str) -> list[Run]:
         """Take an execution out; the runs that were reserved for it are returned."""

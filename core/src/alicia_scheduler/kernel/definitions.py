@@ -16,6 +16,8 @@ from msgspec.structs import replace
 from alicia_scheduler.api.model import EventRecord, EventState, ScheduledEvent
 from alicia_scheduler.api.store import Change, RemoveEvent, SaveEvent
 from alicia_scheduler.kernel.catalog import Entry
+from alicia_scheduler.kernel.chains import refuse_cycles
+from alicia_scheduler.kernel.notifications import Told, about_error, about_event
 from alicia_scheduler.kernel.slots import CORRECTION, advance, first_slot
 
 if TYPE_CHECKING:
@@ -53,7 +55,12 @@ class Difference:
 
 
 async def save_event(kernel: Kernel, event: ScheduledEvent) -> EventRecord:
-    """Create an event, or replace the one with its id by a new revision."""
+    """Create an event, or replace the one with its id by a new revision.
+
+    Raises:
+        ConfigError: it would trigger itself in the end.
+    """
+    await refuse_cycles(kernel, event)
     known = await kernel.store.records([event.event_id])
     difference = Difference()
     await _save(kernel, [event], known, difference)
@@ -86,6 +93,7 @@ async def _save(
 ) -> None:
     now = kernel.clock.now()
     entries: list[tuple[str, Entry]] = []
+    told: list[Told] = []
     for event in events:
         old = known.get(event.event_id)
         if old is None:
@@ -112,32 +120,32 @@ async def _save(
             entry = _scheduled(kernel, edited, state, now)
         difference.updated.append(event.event_id)
         entries.append(("event_updated", entry))
-    await kernel.commit([SaveEvent(entry.event, entry.state) for _, entry in entries])
+        if edited.enabled is not old.event.enabled:
+            switched = "event_enabled" if edited.enabled else "event_disabled"
+            told.append(about_event(switched, entry.record))
     for event_type, entry in entries:
-        kernel.put_next(entry)
-        kernel.notifier.event(event_type, entry.record)
+        told.append(about_event(event_type, entry.record))
         if entry.prepared is None and entry.event.enabled:
-            kernel.notifier.error(
-                f"event {entry.event.event_id!r} is unresolved: {entry.problem}",
-                event_id=entry.event.event_id,
-                kind="unresolved",
-            )
+            event_id = entry.event.event_id
+            problem = f"event {event_id!r} is unresolved: {entry.problem}"
+            told.append(about_error(problem, event_id=event_id, kind="unresolved"))
+    await kernel.records.keep([SaveEvent(entry.event, entry.state) for _, entry in entries], told)
+    for _, entry in entries:
+        kernel.put_next(entry)
 
 
 async def _remove(kernel: Kernel, records: Sequence[EventRecord], difference: Difference) -> None:
     changes: list[Change] = []
     for record in records:
         event_id = record.event.event_id
-        occupancy = kernel.runner.occupancy(event_id)
-        for execution in [*occupancy.running, *occupancy.retrying]:
+        for execution in kernel.runner.of_event(event_id):
             await kernel.cancel(execution.execution_id, "removed")
         changes.append(RemoveEvent(event_id))
         difference.removed.append(event_id)
-    await kernel.commit(changes)
+    await kernel.records.keep(changes, [about_event("event_deleted", each) for each in records])
     for record in records:
         kernel.catalog.remove(record.event.event_id)
         kernel.agenda.discard(record.event.event_id)
-        kernel.notifier.event("event_deleted", record)
 
 
 def refreshed(kernel: Kernel, entry: Entry, now: datetime, *, edited: bool = False) -> bool:
@@ -168,7 +176,7 @@ def refreshed(kernel: Kernel, entry: Entry, now: datetime, *, edited: bool = Fal
 def _last_handled(kernel: Kernel, entry: Entry, now: datetime) -> datetime:
     """``now``, or the instant of the last run when the clock was set back to before it by less
     than a correction: that slot is not found again."""
-    running = kernel.runner.occupancy(entry.event.event_id).running
+    running = kernel.runner.occupancy(entry.event).running
     instants = [execution.scheduled_time for execution in running]
     if entry.state.last_run is not None:
         instants.append(entry.state.last_run)

@@ -8,26 +8,28 @@ agenda, lets the planner decide, commits the decision, and only then hands it to
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
 import trio
 from msgspec.structs import replace
 
 from alicia_scheduler.api.errors import StoreError
-from alicia_scheduler.api.model import EventExecution, OnInterrupted, Status, Trigger
-from alicia_scheduler.api.store import Change, Due, SaveExecution, SaveState, SlotTaken, Store
+from alicia_scheduler.api.model import EventExecution, Status
+from alicia_scheduler.api.store import Change, Due, SaveEvent, SaveExecution, SlotTaken
 from alicia_scheduler.kernel import ledger
+from alicia_scheduler.kernel.accounts import Accounts, may_run_unrecorded
 from alicia_scheduler.kernel.agenda import Agenda
-from alicia_scheduler.kernel.attempt import Outcome, retry_delay
 from alicia_scheduler.kernel.catalog import Catalog, Entry
 from alicia_scheduler.kernel.clock import Clock
 from alicia_scheduler.kernel.decision import Decision
 from alicia_scheduler.kernel.gate import ClockGate
-from alicia_scheduler.kernel.notifications import Notifier
+from alicia_scheduler.kernel.notifications import Told, about_error
 from alicia_scheduler.kernel.planner import Plan, plan_slot, plan_trigger
 from alicia_scheduler.kernel.prepared import Types
+from alicia_scheduler.kernel.rates import Rates
+from alicia_scheduler.kernel.records import Records
 from alicia_scheduler.kernel.runner import Run, Runner
 from alicia_scheduler.kernel.slots import advance
 
@@ -42,6 +44,9 @@ class KernelSettings:
 
     Attributes:
         max_concurrent: executions that may run at once.
+        max_waiting: executions that may wait to run at once; the next ones are skipped.
+        limits: the capacity of each named limit that events may share.
+        min_interval: seconds between two slots of an event; those in between are skipped.
         drain_timeout: seconds that running executions get when the host stops.
         batch: entries handled in one transaction at the most.
         catchup_stagger: seconds between the starts of executions that catch up on missed slots.
@@ -50,6 +55,9 @@ class KernelSettings:
     """
 
     max_concurrent: int = 100
+    max_waiting: int = 10_000
+    limits: Mapping[str, int] = field(default_factory=dict)
+    min_interval: float = 0.1
     drain_timeout: float = 10.0
     batch: int = 1000
     catchup_stagger: float = 0.2
@@ -63,30 +71,38 @@ class Kernel:
     any more.
 
     Args:
-        store: open and exclusively ours.
+        records: running; makes durable what is decided and tells it.
         types: the installed schedule and action types.
         clock: the only source of time.
-        notifier: told of everything that happens.
     """
 
     def __init__(
         self,
-        store: Store,
+        records: Records,
         types: Types,
         clock: Clock,
-        notifier: Notifier,
         settings: KernelSettings | None = None,
     ) -> None:
         self.settings = settings or KernelSettings()
-        self.store = store
+        self.records = records
+        self.store = records.store
+        self.types = types
+        self.notifier = records.notifier
         self.clock = clock
-        self.notifier = notifier
+        records.in_hand = self._in_hand
         self.agenda = Agenda()
-        self.catalog = Catalog(store, types, clock)
+        self.catalog = Catalog(self.store, types, clock)
+        self.accounts = Accounts(self)
         self.runner = Runner(
-            types, self, self.settings.max_concurrent, self.settings.catchup_stagger
+            types,
+            self.accounts,
+            self.settings.max_concurrent,
+            limits=self.settings.limits,
+            max_waiting=self.settings.max_waiting,
+            stagger=self.settings.catchup_stagger,
         )
-        self.gate = ClockGate(clock, notifier)
+        self.rates = Rates(clock, self.notifier, self.settings.min_interval)
+        self.gate = ClockGate(clock, self.notifier)
         self.ready = trio.Event()
         self.stopped = trio.Event()
         self.stopping = False
@@ -100,7 +116,7 @@ class Kernel:
 
     async def handle(self, due: Sequence[Due]) -> None:
         """Plan everything that is due, commit it as one transaction, then start it."""
-        self.catalog.trim(self.runner.busy)
+        self.catalog.trim(self._needed)
         try:
             await self.catalog.load({entry.event_id for entry in due})
         except StoreError:
@@ -109,12 +125,18 @@ class Kernel:
             raise
         now = self.clock.now()
         decision = Decision()
-        for entry in due:
+        for entry in sorted(due, key=self._rank):
             if entry.execution_id is not None:
                 self._retry_is_due(entry.event_id, entry.execution_id, now, decision)
             else:
                 self._slot_is_due(entry, now, decision)
         await self.carry_out(decision)
+
+    def _rank(self, due: Due) -> tuple[int, bool]:
+        """Of what is due together the highest priority takes its place first; and slots before
+        retries, as a retry yields to its event's slot."""
+        entry = self.catalog.get(due.event_id)
+        return (-entry.event.priority if entry else 0, due.execution_id is not None)
 
     def _slot_is_due(self, due: Due, now: datetime, decision: Decision) -> None:
         entry = self.catalog.get(due.event_id)
@@ -138,7 +160,8 @@ class Kernel:
                 schedule,
                 entry.state.next_run,
                 now,
-                self.runner.occupancy(due.event_id),
+                self.runner.occupancy(entry.event),
+                self.settings.min_interval,
             )
             next_run, next_due = advance(schedule, entry.event, plan.next_run)
         except Exception as error:  # noqa: BLE001 - a schedule type may raise anything
@@ -155,8 +178,10 @@ class Kernel:
             # What is behind needs no remembering.
             skip_slots=tuple(slot for slot in skip_slots if next_run and slot >= next_run),
         )
-        self._take_over(entry, plan, now, decision)
+        self.take_over(entry, plan, now, decision)
         decision.moved.append(entry)
+        if plan.crowded:
+            self.rates.crowded(entry.event)
 
     def _set_aside(self, entry: Entry) -> None:
         """Leave an event that cannot be planned alone, with its slot kept; the others go on."""
@@ -167,7 +192,7 @@ class Kernel:
     def _retry_is_due(
         self, event_id: str, execution_id: str, now: datetime, decision: Decision
     ) -> None:
-        execution = self.runner.take_retry(event_id, execution_id)
+        execution = self.runner.retries.take(execution_id)
         entry = self.catalog.get(event_id)
         if execution is None:
             return
@@ -178,15 +203,25 @@ class Kernel:
             )
             decision.close(entry, ended)
             return
+        outdated = ledger.outdated(entry.event, execution, now)
+        if outdated is not None:
+            decision.close(entry, outdated)
+            self.runner.advance(event_id)
+            return
         self.reserve(entry, execution, now, decision)
 
-    def _take_over(self, entry: Entry, plan: Plan, now: datetime, decision: Decision) -> None:
+    def take_over(self, entry: Entry, plan: Plan, now: datetime, decision: Decision) -> None:
         """Turn a plan into changes to commit and runs to start."""
         for waiting in plan.yielded:
-            self.runner.take_retry(entry.event.event_id, waiting.execution_id)
+            self.runner.retries.take(waiting.execution_id)
             self.agenda.discard(waiting.execution_id)
             ended = ledger.finished(
-                waiting, Status.FAILED, now, error=waiting.error_message, reason="superseded"
+                waiting,
+                Status.FAILED,
+                now,
+                error=waiting.error_message,
+                error_class=waiting.error_class,
+                reason="superseded",
             )
             decision.close(entry, ended)
         for execution in plan.closed:
@@ -206,63 +241,63 @@ class Kernel:
             run.execution = ledger.started(execution, now)
             decision.launches.append(run)
         else:
-            run.execution = ledger.queued(execution, now)
+            run.execution = ledger.queued(execution, now, run.stage.value)
             decision.queued.append(run)
         return run
 
     async def carry_out(self, decision: Decision) -> None:
         """Commit a decision, then let it happen: mark before act."""
-        await self._commit_decision(decision)
+        if not await self._commit_decision(decision):
+            await self._hold_back(decision)
         for entry in decision.moved:
             self.put_next(entry)
-        for owner, execution in decision.closed:
-            self.notifier.execution(execution, owner.event.name if owner else execution.event_id)
-        for run in decision.queued:
-            self.notifier.execution(run.execution, run.event.name)
         for execution_id in decision.cancelled:
             await self.cancel(execution_id, "restart")
         for run in decision.launches:
-            self.notifier.execution(run.execution, run.event.name)
             self.runner.launch(run)
 
-    async def _commit_decision(self, decision: Decision) -> None:
-        """Commit; an execution whose slot the store knows to have run already is left out."""
-        while changes := decision.changes():
+    async def _commit_decision(self, decision: Decision) -> bool:
+        """Commit; an execution whose slot the store knows to have run already is left out.
+        Returns False when it is only in memory."""
+        refusals: list[Told] = []
+        told = decision.told()
+        first = self.notifier.reserve(len(told))
+        while True:
             try:
-                await self.store.commit(changes)
+                return await self.records.keep(decision.changes(), told, first)
             except SlotTaken as taken:
                 logger.error("refused by the store: %s", taken)
-                self.notifier.error(str(taken), event_id=taken.event_id, kind="slot taken")
+                refusals.append(about_error(str(taken), event_id=taken.event_id, kind="slot taken"))
                 for run in decision.drop(taken.execution_id):
                     self.runner.withdraw(run)
-                if len(decision.changes()) == len(changes):
-                    return
-            except StoreError as error:
-                self.store_failed("write to", error)
-                return
-            else:
-                return
+                told = [*decision.told(), *refusals]
+
+    async def _hold_back(self, decision: Decision) -> None:
+        """The starts could not be recorded: an event that must not run twice does not run."""
+        for run in [run for run in decision.launches if not may_run_unrecorded(run.event)]:
+            decision.launches.remove(run)
+            self.runner.withdraw(run)
+            await self.accounts.hold_back(run)
 
     def put_next(self, entry: Entry) -> None:
         """Put an event's next slot on the agenda, or take the event off it."""
+        event_id = entry.event.event_id
         if entry.state.next_due is not None and entry.event.enabled:
-            self.agenda.put(Due(entry.state.next_due, entry.event.event_id))
+            beyond = self.records.holds(event_id)
+            self.agenda.put(Due(entry.state.next_due, event_id), beyond=beyond)
         else:
-            self.agenda.discard(entry.event.event_id)
+            self.agenda.discard(event_id)
 
-    async def commit(self, changes: Sequence[Change]) -> None:
-        """Make changes durable. Trouble with the store is told and does not stop the schedule."""
-        if not changes:
-            return
-        try:
-            await self.store.commit(changes)
-        except StoreError as error:
-            self.store_failed("write to", error)
+    def _needed(self, event_id: str) -> bool:
+        """True while the catalog must not let go of an event."""
+        return self.runner.busy(event_id) or self.records.holds(event_id)
 
-    def store_failed(self, doing: str, error: StoreError) -> None:
-        """Tell that the store could not be written or read. The schedule goes on."""
-        logger.error("could not %s the store: %s", doing, error)
-        self.notifier.error(f"could not {doing} the store: {error}", kind="store")
+    def _in_hand(self) -> list[Change]:
+        """All that a store which is begun anew must hold."""
+        events: list[Change] = [
+            SaveEvent(record.event, record.state) for record in self.catalog.records()
+        ]
+        return events + [SaveExecution(execution) for execution in self.runner.under_way()]
 
     # -- commands ------------------------------------------------------------------------
 
@@ -283,17 +318,17 @@ class Kernel:
         if entry.prepared is None:
             raise ValueError(entry.problem)
         now = self.clock.now()
-        plan = plan_trigger(entry.event, now, self.runner.occupancy(event_id))
+        plan = plan_trigger(entry.event, now, self.runner.occupancy(entry.event))
         decision = Decision()
-        self._take_over(entry, plan, now, decision)
+        self.take_over(entry, plan, now, decision)
         await self.carry_out(decision)
+        self.rates.triggered(entry.event)
         return [*plan.admitted, *plan.closed]
 
     async def cancel(self, execution_id: str, reason: str) -> bool:
         """Stop an execution that runs, queues or waits for a retry; False when there is none."""
-        waiting = self.runner.retry(execution_id)
+        waiting = self.runner.retries.take(execution_id)
         if waiting is not None:
-            self.runner.take_retry(waiting.event_id, execution_id)
             self.agenda.discard(execution_id)
             decision = Decision()
             ended = ledger.finished(
@@ -301,82 +336,16 @@ class Kernel:
                 Status.CANCELLED,
                 self.clock.now(),
                 error=waiting.error_message,
+                error_class=waiting.error_class,
                 reason=reason,
             )
             decision.close(self.catalog.get(waiting.event_id), ended)
             await self.carry_out(decision)
+            self.runner.advance(waiting.event_id)
             return True
         if not self.runner.knows(execution_id):
             return False
         run = self.runner.cancel(execution_id, reason)
         if run is not None:
-            await self._end(run, Status.CANCELLED, reason=reason)
+            await self.accounts.end(run, Status.CANCELLED, reason=reason)
         return True
-
-    # -- accounts: what the runner reports ---------------------------------------------------
-
-    async def started(self, run: Run) -> None:
-        run.execution = ledger.started(run.execution, self.clock.now())
-        await self.commit([SaveExecution(run.execution)])
-        self.notifier.execution(run.execution, run.event.name)
-
-    async def ended(self, run: Run, outcome: Outcome) -> None:
-        if outcome.status is Status.COMPLETED:
-            await self._end(run, Status.COMPLETED, result=outcome.result)
-        elif run.cancel_reason == "shutdown":
-            await self._interrupted(run)
-        elif run.cancel_reason is not None or outcome.status is Status.CANCELLED:
-            await self._end(run, Status.CANCELLED, reason=run.cancel_reason or "cancelled")
-        elif outcome.retryable and run.execution.retry_count < run.event.max_retries:
-            await self._wait_for_retry(run, outcome)
-        else:
-            await self._end(run, Status.FAILED, error=outcome.error, reason=outcome.reason)
-
-    async def _end(
-        self,
-        run: Run,
-        status: Status,
-        *,
-        result: dict[str, object] | None = None,
-        error: str | None = None,
-        reason: str | None = None,
-    ) -> None:
-        run.execution = ledger.finished(
-            run.execution, status, self.clock.now(), result=result, error=error, reason=reason
-        )
-        changes: list[Change] = [SaveExecution(run.execution)]
-        changes += self.settle(run.execution)
-        await self.commit(changes)
-        self.notifier.execution(run.execution, run.event.name)
-
-    async def _wait_for_retry(self, run: Run, outcome: Outcome) -> None:
-        delay = retry_delay(run.event, run.execution.retry_count, outcome.after)
-        at = self.clock.now() + timedelta(seconds=delay)
-        execution = ledger.waiting(
-            run.execution, at, outcome.reason or "error", outcome.error or ""
-        )
-        run.execution = execution
-        await self.commit([SaveExecution(execution)])
-        self.runner.hold_retry(execution)
-        self.agenda.put(Due(at, execution.event_id, execution.execution_id))
-        self.notifier.execution(execution, run.event.name)
-
-    async def _interrupted(self, run: Run) -> None:
-        """The host stops: close the run, and leave its re-run pending for the next start, so that
-        a stop and a crash end the same way for the event."""
-        now = self.clock.now()
-        run.execution = ledger.finished(run.execution, Status.INTERRUPTED, now, reason="shutdown")
-        changes: list[Change] = [SaveExecution(run.execution), *self.settle(run.execution)]
-        if run.event.on_interrupted is OnInterrupted.RERUN:
-            slot = run.execution.scheduled_time
-            changes.append(SaveExecution(ledger.new_execution(run.event, slot, Trigger.RECOVERY)))
-        await self.commit(changes)
-        self.notifier.execution(run.execution, run.event.name)
-
-    def settle(self, execution: EventExecution) -> list[Change]:
-        """Count an ended execution into its event's state; the change to commit with it."""
-        entry = self.catalog.get(execution.event_id)
-        if entry is None:
-            return []
-        entry.state = ledger.settled(entry.state, execution)
-        return [SaveState(execution.event_id, entry.state)]

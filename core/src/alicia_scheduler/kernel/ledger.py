@@ -7,7 +7,7 @@ rules about times, counters and words stand in one place.
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from msgspec.structs import replace
@@ -23,16 +23,28 @@ from alicia_scheduler.api.model import (
 )
 
 __all__ = [
+    "FOR_EVER",
     "closed",
     "describe",
     "finished",
+    "last_attempt_at",
     "new_execution",
     "notification_type",
+    "outdated",
     "queued",
+    "refused",
+    "rerun",
     "settled",
     "started",
+    "too_old",
     "waiting",
 ]
+
+FOR_EVER = datetime(9999, 12, 31, tzinfo=UTC)
+"""``paused_until`` of an event that is paused until somebody resumes it."""
+
+STEP_LIMIT = 100
+"""Steps that an execution keeps at the most, however often it is tried."""
 
 _NOTIFICATION = {
     Status.COMPLETED: "execution_completed",
@@ -62,6 +74,18 @@ def new_execution(
     )
 
 
+def rerun(event: ScheduledEvent, execution: EventExecution) -> EventExecution:
+    """A new execution for the slot of one that was interrupted. It goes on with the attempt that
+    was cut off, so no more attempts are made in all than the event allows."""
+    again = new_execution(event, execution.scheduled_time, Trigger.RECOVERY, execution.due_time)
+    return replace(
+        again,
+        retry_count=execution.retry_count,
+        retry_of=execution.retry_of,
+        parent_id=execution.parent_id,
+    )
+
+
 def closed(
     event: ScheduledEvent,
     slot: datetime,
@@ -84,9 +108,33 @@ def closed(
     )
 
 
-def queued(execution: EventExecution, now: datetime) -> EventExecution:
-    """The execution waits: for others of its event, or for a place."""
-    return replace(execution, steps=_stepped(execution, "queued", now))
+def refused(
+    execution: EventExecution,
+    reason: str,
+    now: datetime,
+    message: str,
+    result: dict[str, Any] | None = None,
+) -> EventExecution:
+    """The execution is not let in: its slot is skipped, and the record says why."""
+    return replace(
+        execution,
+        status=Status.SKIPPED,
+        reason=reason,
+        end_time=now,
+        error_message=message,
+        result=result,
+    )
+
+
+def queued(execution: EventExecution, now: datetime, waits_for: str) -> EventExecution:
+    """The execution waits: for others of its event, for a limit or for a place. One that has
+    failed before keeps the reason for that."""
+    retry = execution.next_attempt_at is not None
+    return replace(
+        execution,
+        steps=_stepped(execution, "queued", now),
+        reason=execution.reason if retry else waits_for,
+    )
 
 
 def started(execution: EventExecution, now: datetime) -> EventExecution:
@@ -104,7 +152,13 @@ def started(execution: EventExecution, now: datetime) -> EventExecution:
     )
 
 
-def waiting(execution: EventExecution, at: datetime, reason: str, error: str) -> EventExecution:
+def waiting(
+    execution: EventExecution,
+    at: datetime,
+    reason: str,
+    error: str,
+    error_class: str | None = None,
+) -> EventExecution:
     """The attempt failed; the next one waits until ``at``."""
     return replace(
         execution,
@@ -112,6 +166,43 @@ def waiting(execution: EventExecution, at: datetime, reason: str, error: str) ->
         next_attempt_at=at,
         reason=reason,
         error_message=error,
+        error_class=error_class,
+    )
+
+
+def last_attempt_at(event: ScheduledEvent, execution: EventExecution) -> datetime | None:
+    """The last instant at which a further attempt may begin (``retry_max_age``), or None."""
+    if event.retry_max_age is None:
+        return None
+    due = execution.due_time or execution.scheduled_time
+    return due + timedelta(seconds=event.retry_max_age)
+
+
+def too_old(event: ScheduledEvent, execution: EventExecution, at: datetime) -> str | None:
+    """The sentence why no further attempt may begin at ``at``, or None when one may."""
+    last = last_attempt_at(event, execution)
+    if last is None or at <= last:
+        return None
+    return f"no further attempt begins later than retry_max_age = {event.retry_max_age:g} s"
+
+
+def outdated(
+    event: ScheduledEvent, execution: EventExecution, now: datetime
+) -> EventExecution | None:
+    """The end of an execution that waits for an attempt which may not begin any more, or None.
+    The first attempt may always begin: how late, is ``misfire_grace``'s business."""
+    if execution.next_attempt_at is None:
+        return None
+    why = too_old(event, execution, now)
+    if why is None:
+        return None
+    return finished(
+        execution,
+        Status.FAILED,
+        now,
+        error="; ".join(filter(None, (execution.error_message, why))),
+        error_class=execution.error_class,
+        reason=execution.reason,
     )
 
 
@@ -122,6 +213,7 @@ def finished(
     *,
     result: dict[str, Any] | None = None,
     error: str | None = None,
+    error_class: str | None = None,
     reason: str | None = None,
 ) -> EventExecution:
     """The execution ends; nothing follows."""
@@ -132,31 +224,58 @@ def finished(
         steps=_stepped(execution, "ended", now),
         result=result,
         error_message=error,
+        error_class=error_class,
         reason=reason,
         next_attempt_at=None,
     )
 
 
 def _stepped(execution: EventExecution, name: str, now: datetime) -> tuple[Step, ...]:
-    """The steps so far and one more, with its offset from the instant the slot was due."""
+    """The steps so far and one more, with its offset from the instant the slot was due. Of very
+    many, those in the middle are left out."""
     due = execution.due_time or execution.scheduled_time
     before = execution.steps or (Step("due", 0.0),)
+    if len(before) >= STEP_LIMIT:
+        before = before[: STEP_LIMIT // 2] + before[1 - STEP_LIMIT // 2 :]
     return (*before, Step(name, (now - due).total_seconds()))
 
 
-def settled(state: EventState, execution: EventExecution) -> EventState:
-    """The event's state after an execution that started has ended: one run, one outcome."""
+def settled(event: ScheduledEvent, state: EventState, execution: EventExecution) -> EventState:
+    """The event's state after an execution that started has ended: one run, one outcome.
+
+    With ``pause_on_failure`` failures in a row the event is paused. What was cancelled or
+    interrupted says nothing about the next one and leaves that count alone.
+    """
     if execution.start_time is None:
         return state
     failed = execution.status in (Status.FAILED, Status.INTERRUPTED)
-    return replace(
+    in_row, failing_since = state.failures_in_row, state.failing_since
+    if execution.status is Status.FAILED:
+        in_row += 1
+        failing_since = failing_since or execution.end_time
+    elif execution.status is Status.COMPLETED:
+        in_row, failing_since = 0, None
+    state = replace(
         state,
         last_run=execution.start_time,
         last_status=execution.status,
         run_count=state.run_count + 1,
         success_count=state.success_count + (execution.status is Status.COMPLETED),
         failure_count=state.failure_count + failed,
+        failures_in_row=in_row,
+        failing_since=failing_since,
     )
+    if event.pause_on_failure is None or in_row < event.pause_on_failure:
+        return state
+    if execution.status is not Status.FAILED or state.paused_until == FOR_EVER:
+        return state
+    return replace(state, paused_until=FOR_EVER, paused_reason=_paused_because(in_row, execution))
+
+
+def _paused_because(in_row: int, execution: EventExecution) -> str:
+    lines = (execution.error_message or execution.reason or "unknown").splitlines()
+    failures = "execution failed" if in_row == 1 else "executions in a row failed"
+    return f"{in_row} {failures}; the last error: {lines[0][:200]}"
 
 
 def notification_type(execution: EventExecution) -> str:

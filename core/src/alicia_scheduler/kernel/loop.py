@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import trio
 
 from alicia_scheduler.api.errors import StoreError
@@ -9,8 +11,12 @@ from alicia_scheduler.kernel.clock import StepWatch
 from alicia_scheduler.kernel.kernel import Kernel
 from alicia_scheduler.kernel.recovery import recover
 from alicia_scheduler.kernel.replan import replan, step_since_last_run
+from alicia_scheduler.kernel.selfcheck import SelfCheck
 
 __all__ = ["run_kernel"]
+
+LOOK_AGAIN = 3600.0
+"""Seconds that the loop sleeps at the most, before it looks whether it has overlooked anything."""
 
 STORE_PAUSE = 5.0
 """Seconds to wait before a store that could not be read is asked again."""
@@ -23,19 +29,17 @@ async def run_kernel(kernel: Kernel) -> None:
     ``kernel.ready`` is set when the schedule runs, ``kernel.stopped`` at the end.
     """
     steps = StepWatch(kernel.clock)
+    check = SelfCheck(kernel)
     async with trio.open_nursery() as nursery:
         kernel.runner.open(nursery)
-        step = await step_since_last_run(kernel)
-        if step:
-            await replan(kernel, step)
-        await recover(kernel)
+        await kernel.records.insist(partial(_settle, kernel))
         nursery.start_soon(kernel.gate.watch, kernel.settings.wait_for_clock, kernel.agenda)
         kernel.ready.set()
         while not kernel.stopping:
             try:
-                await _dispatch_once(kernel, steps)
+                await _dispatch_once(kernel, steps, check)
             except StoreError as error:
-                kernel.store_failed("read from", error)
+                kernel.records.failed("read from", error)
                 kernel.agenda.changed = trio.Event()
                 with trio.move_on_after(STORE_PAUSE):
                     await kernel.agenda.changed.wait()
@@ -44,7 +48,15 @@ async def run_kernel(kernel: Kernel) -> None:
     kernel.stopped.set()
 
 
-async def _dispatch_once(kernel: Kernel, steps: StepWatch) -> None:
+async def _settle(kernel: Kernel) -> None:
+    """Make good for what happened since the host last ran."""
+    step = await step_since_last_run(kernel)
+    if step:
+        await replan(kernel, step)
+    await recover(kernel)
+
+
+async def _dispatch_once(kernel: Kernel, steps: StepWatch, check: SelfCheck) -> None:
     """Handle what is due; with nothing due, wait for the next entry, a change, or a set clock."""
     agenda, clock = kernel.agenda, kernel.clock
     agenda.changed = trio.Event()
@@ -59,4 +71,6 @@ async def _dispatch_once(kernel: Kernel, steps: StepWatch) -> None:
     if due:
         await kernel.handle(due)
     elif not agenda.exhausted and not kernel.stopping:
-        await clock.wait_until(agenda.next_at(), agenda.changed)
+        await check.look()
+        with trio.move_on_after(LOOK_AGAIN):
+            await clock.wait_until(agenda.next_at(), agenda.changed)

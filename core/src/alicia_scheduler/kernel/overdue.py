@@ -3,22 +3,62 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
 from itertools import count
-from typing import TYPE_CHECKING
 
 import trio
 
-if TYPE_CHECKING:
-    from alicia_scheduler.kernel.runner import Run
+from alicia_scheduler.kernel.run import Run
 
-__all__ = ["GRACE", "Overdue"]
+__all__ = ["GRACE", "STUCK_LIMIT", "Overdue", "StuckAttempts"]
 
 GRACE = 2.0
 """Seconds from a cancellation until an attempt that goes on counts as stuck."""
 
+STUCK_LIMIT = 8
+"""So many stuck attempts of one action type may be open; with these, nothing more of it starts
+(reliability.md R54)."""
+
 PRUNE_AT_LEAST = 1000
 """Entries in the heap below which dropping those that have ended is not worth the while."""
+
+
+class StuckAttempts:
+    """The attempts that ignored their cancellation and go on without anybody waiting for them.
+
+    Attributes:
+        total: how many there have been.
+    """
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._open: set[Run] = set()
+        self._by_type: Counter[str] = Counter()
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self._open)
+
+    def add(self, run: Run) -> int:
+        """Note one more; how many of its action type are open now."""
+        self.total += 1
+        self._open.add(run)
+        self._by_type[run.prepared.action_type] += 1
+        return self._by_type[run.prepared.action_type]
+
+    def ended(self, run: Run) -> None:
+        """One has ended after all."""
+        self._open.remove(run)
+        self._by_type[run.prepared.action_type] -= 1
+
+    def refuse(self, action_type: str) -> str | None:
+        """The sentence why nothing more of this type may start, or None when it may."""
+        if self._by_type[action_type] < STUCK_LIMIT:
+            return None
+        return (
+            f"{self._by_type[action_type]} attempts of the action type {action_type!r} ignore "
+            "their cancellation; nothing more of it starts until one of them ends"
+        )
 
 
 class Overdue:
@@ -63,10 +103,9 @@ class Overdue:
             if not self._heap:
                 await self._earlier.wait()
                 continue
-            at, _, run = self._heap[0]
-            with trio.move_on_at(at):
+            with trio.move_on_at(self._heap[0][0]):
                 await self._earlier.wait()
-            if trio.current_time() >= at:
-                heapq.heappop(self._heap)
+            while self._heap and self._heap[0][0] <= trio.current_time():
+                _, _, run = heapq.heappop(self._heap)
                 if self._still_running(run):
                     await self._stuck(run)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from alicia_scheduler.api.contracts import Schedule
 from alicia_scheduler.api.model import (
@@ -22,8 +22,13 @@ from alicia_scheduler.api.model import (
     Trigger,
     to_epoch,
 )
-from alicia_scheduler.kernel.ledger import closed, new_execution
-from alicia_scheduler.kernel.slots import due_at, first_slot, grace_of, missed_between
+from alicia_scheduler.kernel.ledger import closed, new_execution, refused
+from alicia_scheduler.kernel.slots import (
+    due_at,
+    grace_of,
+    missed_between,
+    spaced_slot,
+)
 
 __all__ = ["CATCHUP_LIMIT", "LATE", "Occupancy", "Plan", "plan_slot", "plan_trigger"]
 
@@ -36,15 +41,19 @@ CATCHUP_LIMIT = 100
 
 @dataclass(frozen=True)
 class Occupancy:
-    """What the event has under way.
+    """What the event has under way, and the room that the host has left.
 
     Attributes:
         running: executions that run, or wait for a free place to run, oldest first.
         retrying: executions that wait for their next attempt.
+        room: how many more executions the host may let wait; None for any number.
+        free: whether one that is let in now starts at once.
     """
 
     running: Sequence[EventExecution] = ()
     retrying: Sequence[EventExecution] = ()
+    room: int | None = None
+    free: bool = True
 
 
 @dataclass
@@ -59,6 +68,7 @@ class Plan:
         yielded: executions waiting for a retry that make room for the new one.
         next_run: the next slot.
         slot_count: how many slots have led to an execution, these included.
+        crowded: whether slots were closed because they follow each other too fast.
     """
 
     admitted: list[EventExecution] = field(default_factory=list)
@@ -67,6 +77,7 @@ class Plan:
     yielded: list[EventExecution] = field(default_factory=list)
     next_run: datetime | None = None
     slot_count: int = 0
+    crowded: bool = False
 
 
 def plan_slot(
@@ -76,15 +87,20 @@ def plan_slot(
     slot: datetime,
     now: datetime,
     occupancy: Occupancy,
+    min_interval: float = 0.0,
 ) -> Plan:
-    """Decide about ``slot``, which is due at ``now``, and all later slots that are due as well."""
+    """Decide about ``slot``, which is due at ``now``, and all later slots that are due as well.
+
+    Slots less than ``min_interval`` seconds after one that was decided about are closed with it,
+    all in one record, so a schedule that is too fast costs no more than one at that pace.
+    """
     plan = Plan(slot_count=state.slot_count)
-    following = first_slot(schedule, event, slot)
+    following, passed_over = spaced_slot(schedule, event, slot, min_interval)
     if following is None or following > now:
         slots = [slot]
     else:
-        keep = CATCHUP_LIMIT if event.misfire is Misfire.ALL else 1
-        missed = missed_between(schedule, event, slot, now, keep)
+        every = event.misfire is Misfire.ALL and passed_over is None
+        missed = missed_between(schedule, event, slot, now, CATCHUP_LIMIT if every else 1)
         slots = missed.latest
         if missed.first_skipped is not None:
             plan.closed.append(
@@ -96,15 +112,55 @@ def plan_slot(
             plan.closed.append(closed(event, due, Status.SKIPPED, halt, now))
             continue
         _plan_one(plan, event, schedule, due, now, occupancy, catching_up=len(slots) > 1)
-    plan.next_run = first_slot(schedule, event, slots[-1], plan.slot_count)
+    _find_next(plan, event, schedule, slots[-1], now, min_interval)
     return plan
 
 
-def plan_trigger(event: ScheduledEvent, now: datetime, occupancy: Occupancy) -> Plan:
-    """Decide about a manual trigger: the same rules of overlap, and no slot is used up."""
+def plan_trigger(
+    event: ScheduledEvent,
+    now: datetime,
+    occupancy: Occupancy,
+    execution: EventExecution | None = None,
+) -> Plan:
+    """Decide about a manual trigger: the same rules of overlap, and no slot is used up.
+
+    Args:
+        execution: what is to run, when it is not a new execution for this instant.
+    """
     plan = Plan()
-    _admit(plan, event, new_execution(event, now, Trigger.MANUAL), now, occupancy, event.mode)
+    execution = execution or new_execution(event, now, Trigger.MANUAL)
+    _admit(plan, event, execution, now, occupancy, event.mode)
     return plan
+
+
+def _find_next(
+    plan: Plan,
+    event: ScheduledEvent,
+    schedule: Schedule,
+    last: datetime,
+    now: datetime,
+    min_interval: float,
+) -> None:
+    """Find the next slot, and close those before it that follow too fast."""
+    if event.max_runs is not None and plan.slot_count >= event.max_runs:
+        return
+    plan.next_run, passed_over = spaced_slot(schedule, event, last, min_interval)
+    if passed_over is None:
+        return
+    plan.crowded = True
+    before = plan.next_run or last + timedelta(seconds=min_interval)
+    plan.closed.append(
+        closed(
+            event,
+            passed_over,
+            Status.SKIPPED,
+            "min_interval",
+            now,
+            message=f"the slots from {passed_over.isoformat()} until before {before.isoformat()} "
+            f"follow each other faster than min_interval = {min_interval:g} s allows",
+            result={"count": None, "first": to_epoch(passed_over), "before": to_epoch(before)},
+        )
+    )
 
 
 def _halted(state: EventState, slot: datetime) -> str | None:
@@ -155,48 +211,61 @@ def _admit(
     mode: Mode,
     catching_up: bool = False,
 ) -> None:
-    """Apply the overlap policy: Home Assistant's modes with its meaning of ``max``. An execution
-    that is let in also ends the event's chains of retries, which yield to it."""
-    under_way = [*occupancy.running, *plan.admitted]
+    """Apply the overlap policy: Home Assistant's modes with its meaning of ``max``, which counts
+    what runs and what waits. A retry that waits counts too, unless it yields: then an execution
+    that is let in ends it. Last, the host must have room for one more that waits."""
+    kept = [] if event.retry_yields else occupancy.retrying
+    before = [*kept, *occupancy.running]
+    under_way = [*before, *plan.admitted]
     limit = CATCHUP_LIMIT if catching_up else event.max_executions
-    if not under_way:
-        plan.admitted.append(execution)
-    elif mode is Mode.SINGLE:
-        plan.closed.append(_skipped(event, execution, "overlap", now, under_way))
-        return
-    elif mode is Mode.RESTART:
-        plan.cancelled.extend(run.execution_id for run in occupancy.running)
-        plan.closed.extend(
-            _skipped(event, run, "restart", now, [execution]) for run in plan.admitted
-        )
-        plan.admitted[:] = [execution]
-    elif len(under_way) < limit:
-        plan.admitted.append(execution)
+    replaces = under_way if mode is Mode.RESTART else []
+    if under_way and mode is Mode.SINGLE:
+        plan.closed.append(_overlapping(execution, "overlap", now, under_way))
+    elif not replaces and len(under_way) >= limit:
+        plan.closed.append(_overlapping(execution, "max_executions", now, under_way))
+    elif not _has_room(plan, execution, occupancy, replacing=bool(replaces)):
+        message = "as many executions wait already as the host lets wait (max_waiting)"
+        plan.closed.append(refused(execution, "queue_full", now, message))
     else:
-        plan.closed.append(_skipped(event, execution, "max_executions", now, under_way))
-        return
-    plan.yielded = list(occupancy.retrying)
+        if replaces:
+            plan.cancelled = [run.execution_id for run in before]
+            plan.closed += [_overlapping(run, "restart", now, [execution]) for run in plan.admitted]
+            plan.admitted.clear()
+        plan.admitted.append(execution)
+        plan.yielded = list(occupancy.retrying) if event.retry_yields else []
 
 
-def _skipped(
-    event: ScheduledEvent,
-    execution: EventExecution,
-    reason: str,
-    now: datetime,
-    under_way: Sequence[EventExecution],
+def _has_room(
+    plan: Plan, execution: EventExecution, occupancy: Occupancy, *, replacing: bool
+) -> bool:
+    """Whether the host may let this execution wait, or it need not wait, or it takes the place
+    of one that waits."""
+    if occupancy.room is None or len(plan.admitted) < occupancy.room:
+        return True
+    if replacing:
+        waits = any(run.status is Status.PENDING for run in occupancy.running)
+        return waits or bool(plan.admitted)
+    return occupancy.free and not plan.admitted and execution.trigger is not Trigger.CATCHUP
+
+
+def _overlapping(
+    execution: EventExecution, reason: str, now: datetime, under_way: Sequence[EventExecution]
 ) -> EventExecution:
+    """The record of a slot that another execution stands in the way of, with its age."""
     blocker = under_way[0]
-    age = (now - (blocker.start_time or now)).total_seconds()
-    return closed(
-        event,
-        execution.scheduled_time,
-        Status.SKIPPED,
-        reason,
-        now,
-        trigger=execution.trigger,
-        message=f"execution {blocker.execution_id} is still under way after {age:.1f} s",
-        result={"blocked_by": blocker.execution_id, "blocked_for": age},
-    )
+    since = blocker.start_time or blocker.due_time or blocker.scheduled_time
+    age = max(0.0, (now - since).total_seconds())
+    if reason == "restart":
+        message = f"execution {blocker.execution_id} takes its place"
+    elif reason == "max_executions":
+        message = (
+            f"{len(under_way)} executions are under way (max_executions); "
+            f"the oldest, {blocker.execution_id}, for {age:.1f} s"
+        )
+    else:
+        message = f"execution {blocker.execution_id} is still under way after {age:.1f} s"
+    result = {"blocked_by": blocker.execution_id, "blocked_for": age}
+    return refused(execution, reason, now, message, result)
 
 
 def _missed(

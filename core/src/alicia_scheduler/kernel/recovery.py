@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from alicia_scheduler.api.model import EventExecution, OnInterrupted, Status, Trigger
+from alicia_scheduler.api.model import EventExecution, OnInterrupted, Status
 from alicia_scheduler.kernel import ledger
 from alicia_scheduler.kernel.decision import Decision
 
 if TYPE_CHECKING:
     from alicia_scheduler.kernel.kernel import Kernel
 
-__all__ = ["recover"]
+__all__ = ["recover", "take_over"]
 
 
 async def recover(kernel: Kernel) -> None:
@@ -22,29 +23,77 @@ async def recover(kernel: Kernel) -> None:
     - *Waiting for a retry*: it goes on waiting; the agenda brings it up.
     - *Queued*: it never started, so it starts now.
 
+    All take their places in the lanes of their events, oldest slot first, before any new slot is
+    planned, so that the overlap policy holds across a restart.
+
+    ``recovery`` is notified when there was something to settle, or when the last run of the host
+    was cut short.
+
     Missed slots need nothing here: they come up on the agenda as due, and the planner applies
     the misfire policy.
     """
     unfinished = await kernel.store.unfinished()
-    if not unfinished:
-        return
+    if unfinished or kernel.records.unclean:
+        await _settle(kernel, unfinished)
+
+
+async def take_over(kernel: Kernel) -> None:
+    """The store became another one while the kernel ran: what only this one knows comes alive,
+    its unfinished executions as at a start."""
+    strange = {execution.execution_id for execution in await _unknown(kernel)}
+    # What the kernel no longer knew after the first look may have ended since the store was asked;
+    # what is unfinished at a second look is nobody's.
+    unfinished = [run for run in await _unknown(kernel) if run.execution_id in strange]
+    if unfinished:
+        await _settle(kernel, unfinished)
+    kernel.agenda.restart()
+
+
+async def _unknown(kernel: Kernel) -> list[EventExecution]:
+    runner = kernel.runner
+    return [
+        execution
+        for execution in await kernel.store.unfinished()
+        if not runner.knows(execution.execution_id)
+        and not runner.retries.get(execution.execution_id)
+    ]
+
+
+async def _settle(kernel: Kernel, unfinished: Sequence[EventExecution]) -> None:
     await kernel.catalog.load({execution.event_id for execution in unfinished})
     found = {"interrupted": 0, "rerun": 0, "retrying": 0, "queued": 0}
     decision = Decision()
+    retrying = [run for run in unfinished if _waits_for_retry(run)]
+    for execution in retrying:
+        # First, as one that does not yield keeps those behind it waiting.
+        kernel.runner.retries.hold(execution)
+    found["retrying"] = len(retrying)
     for execution in unfinished:
         if execution.status is Status.RUNNING:
             _close_interrupted(kernel, execution, decision, found)
-        elif execution.next_attempt_at is not None:
-            kernel.runner.hold_retry(execution)
-            found["retrying"] += 1
-        else:
+        elif not _waits_for_retry(execution):
             _requeue(kernel, execution, decision, found)
     await kernel.carry_out(decision)
-    summary = ", ".join(f"{count} {what}" for what, count in found.items() if count)
-    kernel.notifier.emit(
-        "recovery",
-        {"message": f"found unfinished executions: {summary}", "status": "recovered", **found},
-    )
+    kernel.notifier.emit("recovery", _report(kernel, found))
+
+
+def _report(kernel: Kernel, found: dict[str, int]) -> dict[str, Any]:
+    """What was found and done, for people and for machines."""
+    settled = ", ".join(f"{count} {what}" for what, count in found.items() if count)
+    unclean, starts = kernel.records.unclean, kernel.records.starts
+    before = "the last run was cut short" if unclean else "the last run stopped in order"
+    return {
+        "message": f"{before}; unfinished executions: {settled or 'none'}",
+        "status": "recovered",
+        "unclean": unclean,
+        "starts": starts.count,
+        "unclean_starts": starts.unclean,
+        **found,
+    }
+
+
+def _waits_for_retry(execution: EventExecution) -> bool:
+    return execution.status is Status.PENDING and execution.next_attempt_at is not None
 
 
 def _close_interrupted(
@@ -57,8 +106,7 @@ def _close_interrupted(
     if entry is None or entry.prepared is None:
         return
     if entry.event.on_interrupted is OnInterrupted.RERUN:
-        rerun = ledger.new_execution(entry.event, execution.scheduled_time, Trigger.RECOVERY)
-        kernel.reserve(entry, rerun, now, decision)
+        kernel.reserve(entry, ledger.rerun(entry.event, execution), now, decision)
         found["rerun"] += 1
 
 

@@ -57,7 +57,7 @@ async def replan(kernel: Kernel, step: float) -> None:
             if entry is not None:
                 changes.append(SaveState(entry.event.event_id, entry.state))
         moved += len(changes)
-        await kernel.commit(changes)
+        await kernel.records.keep(changes)
     await _move_retries(kernel, step)
     kernel.agenda.restart()
     kernel.notifier.emit(
@@ -91,7 +91,9 @@ async def replan_calendars(kernel: Kernel, why: str) -> int:
             entry = held or kernel.catalog.entry(record.event, record.state)
             if refreshed(kernel, entry, now):
                 entries.append(entry)
-        await kernel.commit([SaveState(entry.event.event_id, entry.state) for entry in entries])
+        await kernel.records.keep(
+            [SaveState(entry.event.event_id, entry.state) for entry in entries]
+        )
         for entry in entries:
             kernel.put_next(entry)
         moved += len(entries)
@@ -148,10 +150,10 @@ def _shifted(kernel: Kernel, record: EventRecord, entry: Entry | None, step: flo
 
 async def _move_retries(kernel: Kernel, step: float) -> None:
     changes: list[Change] = []
-    for waiting in kernel.runner.waiting_retries():
+    for waiting in kernel.runner.retries.all():
         if waiting.next_attempt_at is None:
             continue
         moved = replace(waiting, next_attempt_at=waiting.next_attempt_at + timedelta(seconds=step))
-        kernel.runner.hold_retry(moved)
+        kernel.runner.retries.hold(moved)
         changes.append(SaveExecution(moved))
-    await kernel.commit(changes)
+    await kernel.records.keep(changes)

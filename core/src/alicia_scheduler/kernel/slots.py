@@ -23,6 +23,7 @@ __all__ = [
     "grace_of",
     "missed_between",
     "slots_after",
+    "spaced_slot",
 ]
 
 ONE_SHOT_GRACE = 24 * 3600.0
@@ -71,6 +72,19 @@ def first_slot(
     if event.max_runs is not None and slot_count >= event.max_runs:
         return None
     return next(slots_after(schedule, event, instant), None)
+
+
+def spaced_slot(
+    schedule: Schedule, event: ScheduledEvent, slot: datetime, spacing: float
+) -> tuple[datetime | None, datetime | None]:
+    """The first slot at least ``spacing`` seconds after ``slot``, and the first one that is passed
+    over for that, or None when the schedule is no faster. However fast it is, this takes two
+    questions to it."""
+    following = first_slot(schedule, event, slot)
+    gap = timedelta(seconds=spacing)
+    if following is None or following - slot >= gap:
+        return following, None
+    return first_slot(schedule, event, slot + gap - MICROSECOND), following
 
 
 def due_at(schedule: Schedule, event: ScheduledEvent, slot: datetime) -> datetime:

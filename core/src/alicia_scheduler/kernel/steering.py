@@ -5,13 +5,15 @@ A slot that is paused or skipped is recorded as such when it comes due; nothing 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from alicia_scheduler.api.model import EventState
 from alicia_scheduler.api.store import SaveState
+from alicia_scheduler.kernel.ledger import FOR_EVER
+from alicia_scheduler.kernel.notifications import about_event
 from alicia_scheduler.kernel.slots import slots_after
 
 if TYPE_CHECKING:
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FOR_EVER", "pause", "resume", "skip_next", "unskip"]
 
-FOR_EVER = datetime(9999, 12, 31, tzinfo=UTC)
-"""``paused_until`` of an event that is paused until somebody resumes it."""
+SKIP_LIMIT = 1000
+"""Slots of an event that can be marked to be skipped at the same time."""
 
 
 async def pause(kernel: Kernel, event_id: str, until: datetime = FOR_EVER) -> None:
@@ -31,17 +33,19 @@ async def pause(kernel: Kernel, event_id: str, until: datetime = FOR_EVER) -> No
         KeyError: there is no such event.
     """
     entry = await _entry(kernel, event_id)
-    await _save(kernel, entry, replace(entry.state, paused_until=until), "event_paused")
+    state = replace(entry.state, paused_until=until, paused_reason=None)
+    await _save(kernel, entry, state, "event_paused")
 
 
 async def resume(kernel: Kernel, event_id: str) -> None:
-    """End a pause; slots that passed meanwhile are not run.
+    """End a pause; slots that passed meanwhile are not run, and failures are counted anew.
 
     Raises:
         KeyError: there is no such event.
     """
     entry = await _entry(kernel, event_id)
-    await _save(kernel, entry, replace(entry.state, paused_until=None), "event_resumed")
+    state = replace(entry.state, paused_until=None, paused_reason=None, failures_in_row=0)
+    await _save(kernel, entry, state, "event_resumed")
 
 
 async def skip_next(kernel: Kernel, event_id: str) -> datetime | None:
@@ -52,8 +56,11 @@ async def skip_next(kernel: Kernel, event_id: str) -> datetime | None:
 
     Raises:
         KeyError: there is no such event.
+        ValueError: as many slots are marked as can be.
     """
     entry = await _entry(kernel, event_id)
+    if len(entry.state.skip_slots) >= SKIP_LIMIT:
+        raise ValueError(f"{event_id!r} has {SKIP_LIMIT} skipped slots; pause it instead")
     slot = _next_unmarked(entry)
     if slot is not None:
         skip_slots = (*entry.state.skip_slots, slot)
@@ -96,5 +103,6 @@ async def _entry(kernel: Kernel, event_id: str) -> Entry:
 
 async def _save(kernel: Kernel, entry: Entry, state: EventState, event_type: str) -> None:
     entry.state = state
-    await kernel.commit([SaveState(entry.event.event_id, state)])
-    kernel.notifier.event(event_type, entry.record)
+    await kernel.records.keep(
+        [SaveState(entry.event.event_id, state)], [about_event(event_type, entry.record)]
+    )

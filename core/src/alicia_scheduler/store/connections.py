@@ -8,7 +8,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["Synchronous", "close_writing", "open_memory", "open_reading", "open_writing"]
+__all__ = [
+    "Synchronous",
+    "attach",
+    "close_writing",
+    "open_memory",
+    "open_reading",
+    "open_writing",
+]
 
 Synchronous = Literal["FULL", "NORMAL"]
 """FULL: what was acknowledged survives a power cut. NORMAL: only the end of the process."""
@@ -20,8 +27,24 @@ _WAL_KEPT = 16 * 1024 * 1024  # bytes
 
 
 def open_memory() -> sqlite3.Connection:
-    """An empty database in memory."""
-    return _connected(":memory:")
+    """An empty database in memory, all of it: where the disk is full, nothing may spill over."""
+    return _connected("file::memory:", ("temp_store = MEMORY",))
+
+
+def attach(
+    memory: sqlite3.Connection, path: Path, mode: str, synchronous: Synchronous = "FULL"
+) -> None:
+    """Let a connection to memory see the file at ``path`` as well, as the schema ``place``.
+
+    Args:
+        mode: the parameters of SQLite's URI, e.g. ``mode=rw``.
+    """
+    memory.execute("ATTACH ? AS place", (f"{path.absolute().as_uri()}?{mode}",))
+    try:
+        memory.execute(f"PRAGMA place.synchronous = {synchronous}")
+    except BaseException:
+        memory.execute("DETACH place")
+        raise
 
 
 def open_writing(path: Path, synchronous: Synchronous) -> sqlite3.Connection:

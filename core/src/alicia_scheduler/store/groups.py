@@ -93,7 +93,11 @@ class GroupCommit:
         Raises:
             StoreError: none of them is applied.
         """
-        await self._room.acquire()
+        try:
+            # Without a pause when there is room, so that commits are made in the order of calls.
+            self._room.acquire_nowait()
+        except trio.WouldBlock:
+            await self._room.acquire()
         if self._closed:
             self._room.release()
             raise StoreError("the store is closed")

@@ -1,8 +1,8 @@
 """Opening a store that may be damaged, gone, or on a disk that takes nothing.
 
 A damaged store is never repaired and never deleted: it is moved aside as it is, and a new one is
-begun. A store that cannot be written at all is stood in for by memory. Each of these is an
-*incident*: a plain sentence for the person who must know.
+begun. A store that cannot be written at all is stood in for by memory, with what could be read of
+it. Each of these is an *incident*: a plain sentence for the person who must know.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from alicia_scheduler.store import connections
 from alicia_scheduler.store.connections import Synchronous
 from alicia_scheduler.store.copies import sync_directory
 from alicia_scheduler.store.faults import cannot_write, explained
+from alicia_scheduler.store.makeshift import stand_in
 from alicia_scheduler.store.schema import check_version, prepare
 
-__all__ = ["SENTINEL_SUFFIX", "Opened", "open_anew", "open_store"]
+__all__ = ["SENTINEL_SUFFIX", "Opened", "open_anew", "open_file", "open_store"]
 
 SENTINEL_SUFFIX = ".exists"
 """A file of the store's name with this suffix says that there was a store."""
@@ -48,16 +49,15 @@ def open_store(path: Path, synchronous: Synchronous, tell: Callable[[str], None]
             is missing. It was left untouched.
     """
     try:
-        return _open_or_replace(path, synchronous, tell)
+        return open_file(path, synchronous, tell)
     except StoreError as error:
         if not cannot_write(error):
             raise
+        memory, loaded = stand_in(path)
         tell(
-            f"{error}. Nothing can be kept there: events and history live in memory until the "
-            "host is started again, and what the store held is not loaded"
+            f"{error}. Nothing can be kept there: events and history live in memory until it can "
+            f"be written; {loaded}"
         )
-    memory = connections.open_memory()
-    prepare(memory, None)
     return Opened(memory, memory, durable=False)
 
 
@@ -72,7 +72,12 @@ def open_anew(path: Path, synchronous: Synchronous) -> tuple[Opened, str]:
         return _connected(path, synchronous), where
 
 
-def _open_or_replace(path: Path, synchronous: Synchronous, tell: Callable[[str], None]) -> Opened:
+def open_file(path: Path, synchronous: Synchronous, tell: Callable[[str], None]) -> Opened:
+    """As :func:`open_store`, but never memory.
+
+    Raises:
+        StoreError: as :func:`open_store`, or the store cannot be written.
+    """
     with explained(str(path)):
         _look_for(path, tell)
         try:

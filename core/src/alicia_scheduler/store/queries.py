@@ -18,7 +18,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from alicia_scheduler.api.model import EventExecution, EventRecord, Status, to_epoch
+from alicia_scheduler.api.model import (
+    EventExecution,
+    EventRecord,
+    Notification,
+    Status,
+    to_epoch,
+)
 from alicia_scheduler.api.store import Damaged, Due, ExecutionPlace
 from alicia_scheduler.store import rows
 from alicia_scheduler.store.copies import back_up
@@ -85,6 +91,19 @@ _UNFINISHED = f"""
 """  # noqa: S608
 
 _FACTS = "SELECT name, value FROM facts"
+
+_EXCESS_NOTIFICATIONS = """
+    SELECT coalesce(max(sequence), 0) FROM (
+        SELECT sequence,
+            row_number() OVER newest AS number,
+            sum(length(body)) OVER newest AS size
+        FROM notifications
+        WINDOW newest AS (ORDER BY sequence DESC)
+    )
+    WHERE number > ? OR size > ?
+"""
+
+_NOTIFICATIONS = "SELECT sequence, body FROM notifications WHERE sequence > ? ORDER BY sequence"
 
 # When the execution of the place is trimmed meanwhile, its slot is begun again: doubled in a
 # listing is better than left out.
@@ -204,6 +223,16 @@ class Queries:
     def facts(self) -> dict[str, Any]:
         """See :meth:`Store.facts`."""
         return dict(self._page("fact", rows.fact, _FACTS, ()))
+
+    def notifications(self, *, after: int, limit: int) -> list[Notification]:
+        """See :meth:`Store.notifications`."""
+        return self._page("notification", rows.notification, _NOTIFICATIONS, (after,), limit)
+
+    def excess_notifications(self, *, count: int, size: int) -> int:
+        """See :meth:`Store.excess_notifications`."""
+        with explained(self._place):
+            row = self._connection.execute(_EXCESS_NOTIFICATIONS, (count, size)).fetchone()
+            return int(row[0])
 
     def _page(
         self,

@@ -18,6 +18,7 @@ from alicia_scheduler.api.model import (
     EventExecution,
     EventRecord,
     EventState,
+    Notification,
     ScheduledEvent,
     Status,
     Step,
@@ -26,11 +27,13 @@ from alicia_scheduler.api.model import (
 )
 from alicia_scheduler.api.store import (
     Change,
+    DropNotifications,
     Due,
     RemoveEvent,
     SaveEvent,
     SaveExecution,
     SaveFact,
+    SaveNotification,
     SaveState,
 )
 
@@ -45,6 +48,7 @@ __all__ = [
     "event_record",
     "execution",
     "fact",
+    "notification",
     "operations",
 ]
 
@@ -67,16 +71,16 @@ _SAVE_DEFINITION: Final = """
 _SAVE_NEW_STATE: Final = """
     INSERT OR REPLACE INTO event_states (
         next_due, next_run, anchor, slot_count, last_run, last_status,
-        run_count, success_count, failure_count, failures_in_row, paused_until, paused_reason,
-        skip_slots, event_id, enabled
-    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        run_count, success_count, failure_count, failures_in_row, failing_since, paused_until,
+        paused_reason, skip_slots, event_id, enabled
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 SAVE_STATE: Final = """
     UPDATE event_states SET
         next_due = ?, next_run = ?, anchor = ?, slot_count = ?, last_run = ?, last_status = ?,
         run_count = ?, success_count = ?, failure_count = ?, failures_in_row = ?,
-        paused_until = ?, paused_reason = ?, skip_slots = ?
+        failing_since = ?, paused_until = ?, paused_reason = ?, skip_slots = ?
     WHERE event_id = ?
 """
 
@@ -91,15 +95,16 @@ SAVE_EXECUTION: Final = """
     INSERT INTO executions (
         execution_id, event_id, revision, scheduled_time, claim, status, trigger, start_time,
         end_time, retry_count, reason, next_attempt_at, error_message, result, due_time,
-        error_class, steps
-    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        error_class, steps, retry_of, parent_id
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (execution_id) DO UPDATE SET
         revision = excluded.revision, status = excluded.status, trigger = excluded.trigger,
         start_time = excluded.start_time, end_time = excluded.end_time,
         retry_count = excluded.retry_count, reason = excluded.reason,
         next_attempt_at = excluded.next_attempt_at, error_message = excluded.error_message,
         result = excluded.result, due_time = excluded.due_time,
-        error_class = excluded.error_class, steps = excluded.steps
+        error_class = excluded.error_class, steps = excluded.steps, retry_of = excluded.retry_of,
+        parent_id = excluded.parent_id
     WHERE event_id = excluded.event_id AND scheduled_time = excluded.scheduled_time
 """
 """Changes one row, or none when the id belongs to another event or slot."""
@@ -109,24 +114,29 @@ _SAVE_FACT: Final = """
     ON CONFLICT (name) DO UPDATE SET value = excluded.value
 """
 
+_SAVE_NOTIFICATION: Final = "INSERT OR REPLACE INTO notifications (sequence, body) VALUES (?, ?)"
+_DROP_NOTIFICATIONS: Final = "DELETE FROM notifications WHERE sequence <= ?"
+
 _CLAIMING = frozenset((Trigger.SCHEDULE, Trigger.CATCHUP))
 
 EVENT_COLUMNS: Final = (
     "e.event_id, e.definition, s.next_due, s.next_run, s.anchor, s.slot_count, s.last_run, "
     "s.last_status, s.run_count, s.success_count, s.failure_count, s.failures_in_row, "
-    "s.paused_until, s.paused_reason, s.skip_slots"
+    "s.failing_since, s.paused_until, s.paused_reason, s.skip_slots"
 )
 """What :func:`event_record` reads, of ``events AS e`` and ``event_states AS s``."""
 
 EXECUTION_COLUMNS: Final = (
     "execution_id, event_id, revision, scheduled_time, status, trigger, start_time, end_time, "
-    "retry_count, reason, next_attempt_at, error_message, result, due_time, error_class, steps"
+    "retry_count, reason, next_attempt_at, error_message, result, due_time, error_class, steps, "
+    "retry_of, parent_id"
 )
 """What :func:`execution` reads."""
 
 _encode = msgspec.json.Encoder().encode
 _decode_definition = msgspec.json.Decoder(ScheduledEvent).decode
 _decode_result = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_notification = msgspec.json.Decoder(Notification).decode
 _decode_fact = msgspec.json.Decoder().decode
 _decode_slots = msgspec.json.Decoder(list[float]).decode
 _decode_steps = msgspec.json.Decoder(tuple[Step, ...]).decode
@@ -155,6 +165,12 @@ def operations(changes: Sequence[Change]) -> list[Operation]:
         elif isinstance(change, SaveFact):
             value = _json(change.value, f"the fact {change.name}")
             done.append(Operation(_SAVE_FACT, (change.name, value)))
+        elif isinstance(change, SaveNotification):
+            told = change.notification
+            body = _json(told, f"the notification {told.sequence}")
+            done.append(Operation(_SAVE_NOTIFICATION, (told.sequence, body)))
+        elif isinstance(change, DropNotifications):
+            done.append(Operation(_DROP_NOTIFICATIONS, (change.up_to,)))
         else:
             done.extend(_removal(change))
     return done
@@ -181,6 +197,7 @@ def _state_values(state: EventState) -> Row:
         state.success_count,
         state.failure_count,
         state.failures_in_row,
+        _seconds(state.failing_since),
         _seconds(state.paused_until),
         state.paused_reason,
         _slots_json(state.skip_slots) if state.skip_slots else None,
@@ -207,6 +224,8 @@ def _execution_values(run: EventExecution) -> Row:
         _seconds(run.due_time),
         run.error_class,
         _json(run.steps, f"the steps of {run.execution_id}") if run.steps else None,
+        run.retry_of,
+        run.parent_id,
     )
 
 
@@ -216,7 +235,7 @@ def event_record(row: Row) -> EventRecord:
     event = _decode_definition(definition)
     if event.event_id != event_id.decode():
         raise ValueError(f"the definition is that of {event.event_id!r}")
-    runs, successes, failures, in_row, paused_until, paused_reason, skip_slots = more
+    runs, successes, failures, in_row, failing, paused_until, paused_reason, skip_slots = more
     state = EventState(
         next_run=_instant(run_at),
         next_due=_instant(due_at),
@@ -231,6 +250,7 @@ def event_record(row: Row) -> EventRecord:
         success_count=int(successes),
         failure_count=int(failures),
         failures_in_row=int(in_row),
+        failing_since=_instant(failing),
     )
     return EventRecord(event, state)
 
@@ -239,7 +259,8 @@ def execution(row: Row) -> EventExecution:
     """Read :data:`EXECUTION_COLUMNS`. Raises an Exception of any kind when the row is damaged."""
     (
         execution_id, event_id, revision, slot, status, trigger, start, end,
-        retries, reason, next_attempt, error, result, due_time, error_class, steps,
+        retries, reason, next_attempt, error, result, due_time, error_class, steps, retry_of,
+        parent_id,
     ) = row  # fmt: skip
     return EventExecution(
         execution_id=execution_id.decode(),
@@ -258,6 +279,8 @@ def execution(row: Row) -> EventExecution:
         error_class=_text(error_class),
         result=None if result is None else _decode_result(result),
         steps=() if steps is None else _decode_steps(steps),
+        retry_of=_text(retry_of),
+        parent_id=_text(parent_id),
     )
 
 
@@ -271,6 +294,15 @@ def fact(row: Row) -> tuple[str, Any]:
     """Read ``(name, value)``."""
     name, value = row
     return name.decode(), _decode_fact(value)
+
+
+def notification(row: Row) -> Notification:
+    """Read ``(sequence, body)``."""
+    sequence, body = row
+    told = _decode_notification(body)
+    if told.sequence != sequence:
+        raise ValueError(f"the notification is that of sequence number {told.sequence}")
+    return told
 
 
 def _slots_json(slots: Sequence[datetime]) -> str:

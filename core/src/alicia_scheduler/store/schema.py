@@ -139,7 +139,18 @@ _SECOND = Migration(
     ),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST, _SECOND)
+_THIRD = Migration(
+    3,
+    (
+        # What durable sinks have still to write; empty on a host without one.
+        "CREATE TABLE notifications (sequence INTEGER PRIMARY KEY, body TEXT NOT NULL)",
+        "ALTER TABLE executions ADD COLUMN retry_of TEXT",
+        "ALTER TABLE executions ADD COLUMN parent_id TEXT",
+        "ALTER TABLE event_states ADD COLUMN failing_since REAL",
+    ),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _SECOND, _THIRD)
 """Every step there has ever been, oldest first."""
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import trio
 
-from alicia_scheduler.api import ServiceUnavailable
+from alicia_scheduler.api import EventExecution, ServiceUnavailable
 
 __all__ = ["TestContext"]
 
@@ -23,6 +23,10 @@ class TestContext:
         plugin: the plugin's name; the logger is ``alicia_scheduler.plugin.<plugin>``.
         services: what :meth:`service` answers, by contract.
         instance: the host's name on the network.
+        settings: the plugin's settings.
+
+    Attributes:
+        told: what :meth:`progress` told, as pairs of execution id and line.
     """
 
     __test__ = False  # its name begins as pytest's test classes do
@@ -33,11 +37,14 @@ class TestContext:
         services: dict[type[Any], object] | None = None,
         *,
         instance: str = "test",
+        settings: object = None,
     ) -> None:
         self.plugin = plugin
         self.instance = instance
         self.logger = logging.getLogger(f"alicia_scheduler.plugin.{plugin}")
         self.services = services or {}
+        self.settings = settings
+        self.told: list[tuple[str, str]] = []
         self.instant = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
     def now(self) -> datetime:
@@ -53,6 +60,10 @@ class TestContext:
         if contract not in self.services:
             raise ServiceUnavailable(f"{contract.__name__} is not available: no host in this test")
         return self.services[contract]  # type: ignore[return-value]  # the test chose it to fit
+
+    def progress(self, execution: EventExecution) -> Callable[[str], None]:
+        """Lines end in ``told``."""
+        return lambda line: self.told.append((execution.execution_id, line))
 
     async def run_sync(self, function: Callable[..., T], *args: Any) -> T:
         """Run ``function`` in a thread, as the host does."""

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import trio
 
@@ -17,10 +18,14 @@ from alicia_scheduler.kernel.kernel import Kernel, KernelSettings
 from alicia_scheduler.kernel.loop import run_kernel
 from alicia_scheduler.kernel.notifications import Notifier
 from alicia_scheduler.kernel.prepared import Prepared, Unresolved
+from alicia_scheduler.kernel.records import Records
+from alicia_scheduler.kernel.recovery import take_over
 from alicia_scheduler.store.sqlite import SqliteStore
 from alicia_scheduler.testing.clock import START, VirtualClock
 
 __all__ = ["At", "Every", "KernelUnderTest", "ScriptedTypes", "make_event", "running_kernel"]
+
+T = TypeVar("T")
 
 ActionFunction = Callable[[Any, EventExecution], Awaitable[object | None]]
 
@@ -81,6 +86,9 @@ class ScriptedTypes:
 
     async def run_action(self, prepared: Prepared, execution: EventExecution) -> object | None:
         return await self.actions[prepared.action_type](prepared.action_config, execution)
+
+    def redact(self, value: T) -> T:
+        return value
 
 
 def make_event(event_id: str = "event", **fields: Any) -> ScheduledEvent:
@@ -168,13 +176,15 @@ async def running_kernel(
     notifications: list[Notification] = []
     notifier.listen(notifications.append)
     types = ScriptedTypes({"note": note, **(actions or {})})
-    kernel = Kernel(store, types, clock, notifier, settings)
-    under_test = KernelUnderTest(kernel, clock, store, types, ran, notifications)
-    if before is not None:
-        await before(under_test)
     with clock.powered():
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(run_kernel, kernel)
-            await kernel.ready.wait()
-            yield under_test
-            kernel.stop()
+        async with Records.running(store, notifier, clock) as records:
+            kernel = Kernel(records, types, clock, settings)
+            records.begun_anew = partial(take_over, kernel)
+            under_test = KernelUnderTest(kernel, clock, store, types, ran, notifications)
+            if before is not None:
+                await before(under_test)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(run_kernel, kernel)
+                await kernel.ready.wait()
+                yield under_test
+                kernel.stop()

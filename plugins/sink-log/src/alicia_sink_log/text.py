@@ -41,10 +41,13 @@ _LOOKS = {
     "execution_missed": _Look("!", "missed", RED),
     "execution_cancelled": _Look("■", "cancelled", YELLOW),
     "execution_interrupted": _Look("!", "interrupted", YELLOW),
+    "execution_output": _Look("│", "output", DIM),
     "event_created": _Look("+", "created", DIM),
     "event_scheduled": _Look("+", "scheduled", DIM),
     "event_updated": _Look("~", "updated", DIM),
     "event_deleted": _Look("-", "deleted", DIM),
+    "event_paused": _Look("■", "paused", YELLOW),
+    "event_resumed": _Look("▸", "resumed", DIM),
     "error": _Look("!", "error", RED),
     "recovery": _Look("↻", "recovery", YELLOW),
 }
@@ -67,7 +70,9 @@ def text_line(notification: Notification, *, zone: tzinfo | None = None, colour:
     mark = f"{look.symbol} {look.word:<{WORD_WIDTH}}"
     if colour:
         shown_at, mark = f"\x1b[{DIM}m{shown_at}\x1b[0m", f"\x1b[{look.colour}m{mark}\x1b[0m"
-    if notification.event_type.startswith("execution_"):
+    if notification.event_type == "execution_output":
+        rest = _output(data)
+    elif notification.event_type.startswith("execution_"):
         rest = _execution(data, at)
     elif notification.event_type.startswith("event_"):
         rest = _event(data, at)
@@ -110,10 +115,17 @@ def _execution(data: Mapping[str, Any], at: datetime) -> Iterator[str]:
         yield ": ".join(why)
 
 
+def _output(data: Mapping[str, Any]) -> Iterator[str]:
+    yield _name(data)
+    yield _detail(data.get("line", ""))
+
+
 def _event(data: Mapping[str, Any], at: datetime) -> Iterator[str]:
     yield _name(data)
     if data.get("next_run") is not None:
         yield f"next {_clock(data['next_run'], at)}"
+    if data.get("paused_reason"):
+        yield _detail(data["paused_reason"])
 
 
 def _message(data: Mapping[str, Any]) -> Iterator[str]:

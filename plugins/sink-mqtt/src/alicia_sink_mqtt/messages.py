@@ -46,6 +46,7 @@ COPIED = (
     "result",
     "scheduled_time",
     "error_message",
+    "error_class",
     "retry_count",
     "reason",
     "trigger",
@@ -82,7 +83,12 @@ def _result(data: dict[str, Any], timestamp: float) -> dict[str, Any]:
 
 
 def _error(error: object, data: dict[str, Any], timestamp: float) -> dict[str, Any]:
-    message = {"error": error, "event_id": data.get("event_id"), "timestamp": timestamp}
+    message = {
+        "error": error,
+        "class": data.get("class") or data.get("error_class"),
+        "event_id": data.get("event_id"),
+        "timestamp": timestamp,
+    }
     if "execution_id" in data:
         message["execution_id"] = data["execution_id"]
     return message

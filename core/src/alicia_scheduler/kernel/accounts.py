@@ -1,0 +1,188 @@
+"""What is written down when an attempt begins and ends, and what follows from how it ended."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from alicia_scheduler.api.model import EventExecution, OnInterrupted, ScheduledEvent, Status
+from alicia_scheduler.api.store import Change, Due, SaveExecution, SaveState
+from alicia_scheduler.kernel import ledger
+from alicia_scheduler.kernel.attempt import Outcome, retry_delay
+from alicia_scheduler.kernel.chains import chain, follow_ups
+from alicia_scheduler.kernel.decision import Decision
+from alicia_scheduler.kernel.notifications import Told, about_execution, about_transitions
+from alicia_scheduler.kernel.overdue import STUCK_LIMIT
+
+if TYPE_CHECKING:
+    from alicia_scheduler.kernel.kernel import Kernel
+    from alicia_scheduler.kernel.runner import Run
+
+__all__ = ["Accounts", "may_run_unrecorded"]
+
+logger = logging.getLogger(__name__)
+
+UNRECORDED = "the store cannot be written, and this event must not run without a record of it"
+
+
+def may_run_unrecorded(event: ScheduledEvent) -> bool:
+    """False for an event that promises to run at most once: without a record of its start, a
+    crash would let it run again."""
+    return event.on_interrupted is OnInterrupted.RERUN
+
+
+class Accounts:
+    """Keeps the books of one kernel. The runner reports here."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+
+    async def started(self, run: Run) -> bool:
+        """An attempt begins that was not committed together with its slot. Returns False when it
+        must not, and has been closed: it has waited past its ``retry_max_age``, or it may not run
+        without a record of it and there can be none."""
+        now = self._kernel.clock.now()
+        ended = ledger.outdated(run.event, run.execution, now)
+        if ended is not None:
+            await self._close(run, ended)
+            return False
+        run.execution = ledger.started(run.execution, now)
+        if await self._keep(run) or may_run_unrecorded(run.event):
+            return True
+        await self.hold_back(run)
+        return False
+
+    async def hold_back(self, run: Run) -> None:
+        """The start of a run that must not run twice could not be recorded: it does not run."""
+        run.execution = ledger.finished(
+            replace(run.execution, start_time=None),
+            Status.SKIPPED,
+            self._kernel.clock.now(),
+            error=UNRECORDED,
+            reason="unrecorded",
+        )
+        await self._keep(run)
+
+    async def ended(self, run: Run, outcome: Outcome) -> None:
+        """An attempt has ended: the execution ends with it, or waits for the next one."""
+        if outcome.status is Status.COMPLETED:
+            await self.end(run, Status.COMPLETED, result=outcome.result)
+        elif run.cancel_reason == "shutdown":
+            await self._interrupted(run)
+        elif run.cancel_reason is not None or outcome.status is Status.CANCELLED:
+            await self.end(run, Status.CANCELLED, reason=run.cancel_reason or "cancelled")
+        elif outcome.retryable and run.execution.retry_count < run.event.max_retries:
+            await self._retry(run, outcome)
+        else:
+            await self._fail(run, outcome)
+
+    def stuck(self, run: Run, still_open: int) -> None:
+        """An attempt ignores its cancellation."""
+        kind = run.prepared.action_type
+        message = (
+            f"execution {run.execution.execution_id} of event {run.event.event_id!r} ignores its "
+            f"cancellation (action type {kind!r}, {still_open} open); it is no longer waited for"
+        )
+        if still_open == STUCK_LIMIT:
+            message += f"; nothing more of {kind!r} starts until one of them ends"
+        logger.error("%s", message)
+        self._kernel.notifier.error(message, event_id=run.event.event_id, kind="stuck")
+
+    async def end(
+        self,
+        run: Run,
+        status: Status,
+        *,
+        result: dict[str, object] | None = None,
+        error: str | None = None,
+        error_class: str | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """The execution ends; nothing follows."""
+        ended = ledger.finished(
+            run.execution,
+            status,
+            self._kernel.clock.now(),
+            result=result,
+            error=error,
+            error_class=error_class,
+            reason=reason,
+        )
+        await self._close(run, ended)
+
+    async def _close(self, run: Run, ended: EventExecution) -> None:
+        """Write an end down, with what it means for the event."""
+        run.execution = ended
+        wanted = follow_ups(run.event, ended)
+        if wanted:
+            decision = Decision()
+            decision.close(self._kernel.catalog.get(ended.event_id), ended)
+            await chain(self._kernel, ended, wanted, decision)
+            await self._kernel.carry_out(decision)
+            return
+        changes, told = self._settled(ended)
+        await self._keep(run, *changes, also=told)
+
+    async def _fail(self, run: Run, outcome: Outcome, because: str | None = None) -> None:
+        error = "; ".join(filter(None, (outcome.error, because)))
+        await self.end(
+            run,
+            Status.FAILED,
+            error=error,
+            error_class=outcome.error_class,
+            reason=outcome.reason,
+        )
+
+    async def _retry(self, run: Run, outcome: Outcome) -> None:
+        """Let the execution wait for its next attempt, unless its event wants none after this."""
+        kernel, event = self._kernel, run.event
+        if outcome.error_class in event.no_retry_on:
+            why = f"not tried again: no_retry_on has {outcome.error_class!r}"
+            await self._fail(run, outcome, why)
+            return
+        delay = retry_delay(event, run.execution.retry_count, outcome.after)
+        at = kernel.clock.now() + timedelta(seconds=delay)
+        too_old = ledger.too_old(event, run.execution, at)
+        if too_old is not None:
+            await self._fail(run, outcome, too_old)
+            return
+        execution = ledger.waiting(
+            run.execution, at, outcome.reason or "error", outcome.error or "", outcome.error_class
+        )
+        run.execution = execution
+        durable = await self._keep(run)
+        kernel.runner.retries.hold(execution)
+        due = Due(at, execution.event_id, execution.execution_id)
+        kernel.agenda.put(due, beyond=not durable)
+
+    async def _interrupted(self, run: Run) -> None:
+        """The host stops: close the run, and leave its re-run pending for the next start, so that
+        a stop and a crash end the same way for the event."""
+        kernel = self._kernel
+        now = kernel.clock.now()
+        run.execution = ledger.finished(run.execution, Status.INTERRUPTED, now, reason="shutdown")
+        changes, told = self._settled(run.execution)
+        if run.event.on_interrupted is OnInterrupted.RERUN:
+            changes.append(SaveExecution(ledger.rerun(run.event, run.execution)))
+        await self._keep(run, *changes, also=told)
+
+    async def _keep(self, run: Run, *changes: Change, also: Sequence[Told] = ()) -> bool:
+        """Make the run's execution durable as it stands, with what changes along, and tell it.
+        Returns False when it is only in memory."""
+        told = [about_execution(run.execution, run.event.name), *also]
+        return await self._kernel.records.keep([SaveExecution(run.execution), *changes], told)
+
+    def _settled(self, execution: EventExecution) -> tuple[list[Change], list[Told]]:
+        """Count an ended execution into its event's state: the change to commit with it, and
+        what to tell about the event."""
+        entry = self._kernel.catalog.get(execution.event_id)
+        if entry is None:
+            return [], []
+        before = entry.state
+        entry.state = ledger.settled(entry.event, before, execution)
+        told = about_transitions(entry.event, before, entry.state, execution)
+        return [SaveState(execution.event_id, entry.state)], told

@@ -1,0 +1,394 @@
+"""The one way by which what the kernel decided becomes durable, and then known.
+
+Each commit carries the number of the last notification that tells of it, so numbers have no holes
+and no doubles, not even after a crash. When the store cannot be written the schedule goes on from
+memory: what could not be written is kept, bounded and counted, and written as soon as it can be.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
+
+import msgspec
+import trio
+
+from alicia_scheduler.api.errors import StoreError
+from alicia_scheduler.api.model import Notification
+from alicia_scheduler.api.store import (
+    FORMER,
+    Change,
+    SaveFact,
+    SaveNotification,
+    SlotTaken,
+    Store,
+)
+from alicia_scheduler.kernel.backlog import Backlog
+from alicia_scheduler.kernel.clock import Clock
+from alicia_scheduler.kernel.notifications import Notifier, Told
+
+__all__ = ["SEQUENCE", "Records", "Starts"]
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+SEQUENCE = "sequence"
+"""Name of the fact that holds the number of the last notification."""
+
+STARTS = "starts"
+"""Name of the fact that holds :class:`Starts`."""
+
+OUTPUT = "execution_output"
+"""Live lines of an action are for whoever looks on; they are never kept (flash wears out)."""
+
+TRIES = 3
+"""So often something is tried that reads the store, at start."""
+
+TRY_EVERY = 5.0
+"""Seconds between two attempts to write to a store that could not be written (R25: 20 s)."""
+
+RETURN_EVERY = 10.0
+"""Seconds between two attempts to go on at the place that a makeshift store stands in for."""
+
+CHUNK = 500
+"""Changes of the backlog that are written in one transaction."""
+
+UNSAVED_LIMIT = 10_000
+"""Notifications without a change that wait for their number to be saved; beyond it they are
+delivered at once."""
+
+
+class Starts(msgspec.Struct, frozen=True):
+    """What the store knows of the runs of its host.
+
+    Attributes:
+        count: how often it has started.
+        unclean: how often it had not stopped in order before.
+        running: True from a start until an orderly stop.
+    """
+
+    count: int = 0
+    unclean: int = 0
+    running: bool = False
+
+
+class Records:
+    """Commits changes and delivers the notifications about them. Made by :meth:`running`.
+
+    Attributes:
+        in_hand: gives everything that a store which is begun anew must hold; the kernel sets it.
+        begun_anew: awaited after the store became another one (a damaged one was begun anew, a
+            makeshift one went on at its place), for whoever must look into it or can bring back
+            more.
+        unclean: True when the run of the host before this one was cut short.
+        journal: True when every notification is kept in the store, because a sink must not miss
+            one.
+        degraded: why the store could not be written last, or None while it can be.
+        starts: how often a host has started on this store, and how often it had not stopped
+            in order before; this start included.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        notifier: Notifier,
+        clock: Clock,
+    ) -> None:
+        self.store = store
+        self.notifier = notifier
+        self.in_hand: Callable[[], list[Change]] = list
+        self.begun_anew: Callable[[], Awaitable[object]] | None = None
+        self.journal = False
+        self.unclean = False
+        self.degraded: str | None = None
+        self.starts = Starts()
+        self._clock = clock
+        self._backlog = Backlog()
+        self._damaged = False
+        self._another = False
+        self._since = clock.elapsed()
+        self._return_at = trio.current_time() + RETURN_EVERY
+        self._unsaved: deque[Notification] = deque()
+        self._work = trio.Event()
+        self._mended = trio.Event()
+
+    @classmethod
+    @asynccontextmanager
+    async def running(
+        cls, store: Store, notifier: Notifier, clock: Clock, *, journal: bool = False
+    ) -> AsyncIterator[Records]:
+        """Go on with the numbers of an earlier run; until the block ends, save what is emitted
+        and mend the store when it cannot be written. What then still waits gets a last try.
+
+        Args:
+            store: open and exclusively ours.
+            journal: keep every notification in the store, because a sink must not miss one.
+        """
+        records = cls(store, notifier, clock)
+        records.journal = journal
+        await records._begin()
+        async with trio.open_nursery() as nursery:
+            notifier.keep_with(records._save_later)
+            nursery.start_soon(records._work_off, name="records")
+            try:
+                yield records
+            finally:
+                notifier.keep_with(None)
+            nursery.cancel_scope.cancel()
+        # Only after an orderly end; one that was cut short is what recovery is for.
+        await records._finish()
+
+    async def _begin(self) -> None:
+        try:
+            facts = await self.store.facts()
+        except StoreError as error:
+            self.failed("read from", error)
+            return
+        numbers = (facts.get(name, 0) for name in (SEQUENCE, FORMER + SEQUENCE))
+        self.notifier.resume(max(map(int, numbers)))
+        known = msgspec.convert(facts.get(STARTS, {}), Starts)
+        self.unclean = known.running
+        await self.keep([self._counted_on(known)])
+
+    def _counted_on(self, known: Starts) -> SaveFact:
+        """Count this start behind those that the store knows."""
+        self.starts = Starts(known.count + 1, known.unclean + known.running, running=True)
+        return SaveFact(STARTS, msgspec.to_builtins(self.starts))
+
+    @property
+    def waiting(self) -> int:
+        """How many changes wait in memory because the store cannot be written."""
+        return len(self._backlog)
+
+    @property
+    def lost(self) -> int:
+        """How many changes were given up because too many waited."""
+        return self._backlog.lost
+
+    def holds(self, event_id: str) -> bool:
+        """True while the store knows an older state of this event than the kernel."""
+        return self._backlog.holds(event_id)
+
+    async def keep(
+        self, changes: Sequence[Change], told: Sequence[Told] = (), first: int | None = None
+    ) -> bool:
+        """Make ``changes`` durable, then let listeners hear what is ``told`` about them.
+
+        Nothing interrupts it: a change that was decided is carried through.
+
+        Args:
+            first: the first of the numbers that were reserved for ``told``, if they were.
+
+        Returns:
+            False when the changes are only in memory, because nothing can be written.
+
+        Raises:
+            SlotTaken: a slot would have run twice; nothing was changed and nothing told. What is
+                told instead must use the same numbers.
+        """
+        if first is None:
+            first = self.notifier.reserve(len(told))
+        numbered = self.notifier.numbered(told, first)
+        with trio.CancelScope(shield=True):
+            durable = await self._write([*changes, *self._numbers(numbered)])
+        self.notifier.deliver(numbered)
+        return durable
+
+    def failed(self, doing: str, error: StoreError) -> None:
+        """The store could not be written or read: tell it once, and begin to mend it."""
+        self._damaged |= error.damaged
+        news, self.degraded = self.degraded is None, str(error)
+        if news:
+            self._mended = trio.Event()
+            self._since = self._clock.elapsed()
+            logger.error("could not %s the store, going on from memory: %s", doing, error)
+            self.notifier.error(
+                f"could not {doing} the store, going on from memory: {error}", kind="store"
+            )
+        self._work.set()
+
+    async def insist(self, reading: Callable[[], Awaitable[T]]) -> T | None:
+        """Do something that reads the store. When the store turns out to be damaged or cannot be
+        read, wait until it was mended and do it again; None when that does not help."""
+        for _ in range(TRIES):
+            try:
+                return await reading()
+            except StoreError as error:
+                self.failed("read from", error)
+                with trio.move_on_after(TRY_EVERY):
+                    await self._mended.wait()
+        return None
+
+    async def _work_off(self) -> None:
+        """Save the numbers of what was emitted, and mend a store that cannot be written."""
+        while True:
+            if self.degraded is not None:
+                await self._mend()
+            elif self.store.makeshift and trio.current_time() >= self._return_at:
+                await self._return()
+            elif self._another:
+                await self._look_anew()
+            elif self._unsaved:
+                await self._save_numbers()
+            else:
+                self._work = trio.Event()
+                with trio.move_on_at(self._return_at if self.store.makeshift else math.inf):
+                    await self._work.wait()
+
+    async def _write(self, wanted: list[Change]) -> bool:
+        if self.degraded is None:
+            try:
+                await self._commit(wanted)
+            except SlotTaken:
+                raise
+            except StoreError as error:
+                self.failed("write to", error)
+            else:
+                return not self.store.makeshift
+        self._backlog.add(wanted)
+        return False
+
+    async def _commit(self, wanted: list[Change]) -> None:
+        if not wanted:
+            return
+        try:
+            await self.store.commit(wanted)
+        except SlotTaken:
+            raise
+        except StoreError as error:
+            if error.transient or error.damaged:
+                raise
+            await self._write_singly(wanted)
+
+    def _numbers(self, numbered: Sequence[Notification]) -> list[Change]:
+        if not numbered:
+            return []
+        changes: list[Change] = [SaveFact(SEQUENCE, numbered[-1].sequence)]
+        if self.journal:
+            changes += [SaveNotification(item) for item in numbered if item.event_type != OUTPUT]
+        return changes
+
+    def _save_later(self, notification: Notification) -> None:
+        if self.degraded is not None:
+            self._backlog.add(self._numbers([notification]))
+            self.notifier.deliver([notification])
+        elif len(self._unsaved) >= UNSAVED_LIMIT:
+            self.notifier.deliver([notification])
+        else:
+            self._unsaved.append(notification)
+            self._work.set()
+
+    async def _save_numbers(self) -> None:
+        notifications = [*self._unsaved]
+        self._unsaved.clear()
+        with trio.CancelScope(shield=True):
+            await self._write(self._numbers(notifications))
+        self.notifier.deliver(notifications)
+
+    async def _mend(self) -> None:
+        """Try to read and to write what waits; when that fails, wait for a while."""
+        anew = self._damaged
+        try:
+            if anew:
+                await self._begin_anew()
+            await self.store.facts()
+            await self._write_backlog()
+        except StoreError as error:
+            self._damaged |= error.damaged
+            self.degraded = str(error)
+            await trio.sleep(TRY_EVERY)
+            return
+        self._another |= anew
+        seconds = self._clock.elapsed() - self._since
+        lost = f"; {self.lost} changes were given up for lack of room" if self.lost else ""
+        self.degraded = None
+        self._tell_recovered(f"the store is written again after {seconds:.1f} s{lost}", seconds)
+        self._backlog.lost = 0
+        self._mended.set()
+
+    def _tell_recovered(self, message: str, seconds: float) -> None:
+        logger.warning("%s", message)
+        data = {"message": message, "seconds": seconds, "lost": self.lost}
+        self.notifier.emit("store_recovered", data)
+
+    async def _return(self) -> None:
+        """Try to go on at the place that a makeshift store stands in for."""
+        self._return_at = trio.current_time() + RETURN_EVERY
+        try:
+            incident = await self.store.recover()
+        except StoreError as error:
+            logger.debug("still in memory: %s", error)
+            return
+        self._another = True
+        self._tell_recovered(incident, self._clock.elapsed() - self._since)
+
+    async def _look_anew(self) -> None:
+        """The store is another one than the kernel knows: take over what only that one holds."""
+        try:
+            await self._go_on_from_former(await self.store.facts())
+            if self.begun_anew is not None:
+                await self.begun_anew()
+        except StoreError as error:
+            self.failed("read from", error)
+        else:
+            self._another = False
+
+    async def _begin_anew(self) -> None:
+        incident = await self.store.recover()
+        self._damaged = False
+        self.notifier.error(incident, kind="store")
+        starts = SaveFact(STARTS, msgspec.to_builtins(self.starts))
+        self._backlog.add([*self.in_hand(), starts, SaveFact(SEQUENCE, self.notifier.last)])
+
+    async def _go_on_from_former(self, facts: dict[str, Any]) -> None:
+        """Count on from what a store knew that could not be read when the host started."""
+        self.notifier.resume(int(facts.get(FORMER + SEQUENCE, 0)))
+        if former := facts.get(FORMER + STARTS):
+            counted = self._counted_on(msgspec.convert(former, Starts))
+            await self.keep([counted, SaveFact(FORMER + STARTS, None)])
+
+    async def _write_backlog(self) -> None:
+        while changes := self._backlog.first(CHUNK):
+            try:
+                await self.store.commit(changes)
+            except StoreError as error:
+                if error.transient or error.damaged:
+                    raise
+                await self._write_singly(changes)
+            self._backlog.written(changes)
+
+    async def _write_singly(self, changes: Sequence[Change]) -> None:
+        """One of the changes is refused for what it holds: leave that one out, and tell."""
+        for change in changes:
+            try:
+                await self.store.commit([change])
+            except StoreError as error:
+                if error.transient or error.damaged:
+                    raise
+                message = f"the store refuses a {type(change).__name__}: {error}"
+                logger.error("%s", message)
+                self.notifier.error(message, kind="store")
+
+    async def _finish(self) -> None:
+        """One last attempt to write what waits, when the kernel has stopped."""
+        if self.store.makeshift and self.degraded is None:
+            with suppress(StoreError):
+                await self.store.recover()
+        ended = msgspec.structs.replace(self.starts, running=False)
+        stopped = SaveFact(STARTS, msgspec.to_builtins(ended))
+        notifications = [*self._unsaved]
+        self._unsaved.clear()
+        if self.degraded is None:
+            await self._write([*self._numbers(notifications), stopped])
+        else:
+            self._backlog.add([*self._numbers(notifications), stopped])
+            try:
+                await self._write_backlog()
+            except StoreError as error:
+                logger.error("%d changes could not be written: %s", len(self._backlog), error)
+        self.notifier.deliver(notifications)
