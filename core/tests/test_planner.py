@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alicia_scheduler.api import EventState, Misfire, Mode, Status, Trigger
-from alicia_scheduler.kernel.ledger import new_execution, started, waiting
+from alicia_scheduler.kernel.ledger import new_execution, rerun, started, waiting
 from alicia_scheduler.kernel.planner import CATCHUP_LIMIT, Occupancy, plan_slot, plan_trigger
 from alicia_scheduler.testing.clock import START
 from alicia_scheduler.testing.kernel import At, Every, make_event
@@ -87,6 +87,37 @@ def test_a_one_shot_runs_up_to_a_day_late():
     schedule = At((at(10),))
     assert plan(schedule=schedule, slot=10, now=86_000).admitted
     assert plan(schedule=schedule, slot=10, now=87_000).closed[0].reason == "grace"
+
+
+def test_an_execution_is_useful_for_as_long_as_its_slot_might_start_late():
+    assert plan(schedule=Every(START, 3600), slot=3600, now=3600).admitted[0].useful_until == at(
+        5400
+    )
+    assert plan(schedule=At((at(10),))).admitted[0].useful_until == at(10 + 86_400)
+    event = make_event(misfire_grace=60)
+    assert plan(event).admitted[0].useful_until == at(70)
+
+
+def test_an_execution_is_useful_for_five_seconds_at_least():
+    assert plan(make_event(misfire_grace=0)).admitted[0].useful_until == at(15)
+    assert plan(schedule=Every(START, 1), slot=10, now=10).admitted[0].useful_until == at(15)
+
+
+def test_lateness_uses_the_window_up():
+    decided = plan(schedule=Every(START, 3600), slot=3600, now=3700)
+    assert decided.admitted[0].useful_until == at(5400)
+
+
+def test_a_manual_trigger_is_useful_for_an_hour_or_the_grace():
+    [run] = plan_trigger(make_event(), at(3), Occupancy()).admitted
+    assert run.useful_until == at(3603)
+    [run] = plan_trigger(make_event(misfire_grace=30), at(3), Occupancy()).admitted
+    assert run.useful_until == at(33)
+
+
+def test_what_is_run_again_after_a_crash_keeps_its_window():
+    [first] = plan().admitted
+    assert rerun(make_event(), first).useful_until == first.useful_until
 
 
 def test_single_skips_and_names_what_blocks():

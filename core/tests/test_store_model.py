@@ -75,6 +75,7 @@ outcomes = st.fixed_dictionaries(
         "error_class": st.none() | st.text(),
         "retry_count": numbers,
         "due_time": st.none() | instants,
+        "useful_until": st.none() | instants,
         "steps": st.lists(st.builds(Step, st.text(), st.floats(-1, 1)), max_size=3).map(tuple),
     }
 )

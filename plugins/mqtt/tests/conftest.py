@@ -18,10 +18,13 @@ __all__ = ["mosquitto"]
 
 @pytest.fixture
 def connect() -> Callable[..., AbstractAsyncContextManager[MqttConnection]]:
-    """``connect(port, **config)``: the service as the host opens it, below the prefix ``test``."""
+    """``connect(port, **config)``: the service as the host opens it, below the prefix ``test``.
+    ``state_dir`` and ``context`` are the host's."""
 
-    def connect(port: int, **config: Any) -> AbstractAsyncContextManager[MqttConnection]:
+    def connect(
+        port: int, *, state_dir: Any = None, context: Any = None, **config: Any
+    ) -> AbstractAsyncContextManager[MqttConnection]:
         whole = {"host": "127.0.0.1", "port": port, "prefix": "test", **config}
-        return open_mqtt(MqttConfig(**whole), TestContext("mqtt"))
+        return open_mqtt(MqttConfig(**whole), context or TestContext("mqtt", state_dir=state_dir))
 
     return connect

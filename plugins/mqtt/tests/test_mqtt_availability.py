@@ -16,7 +16,7 @@ from alicia_mqtt import MqttConfig, open_mqtt
 from alicia_scheduler.testing.context import TestContext
 
 async def main():
-    config = MqttConfig(host="127.0.0.1", port=int(sys.argv[1]), prefix="test")
+    config = MqttConfig(host="127.0.0.1", port=int(sys.argv[1]), prefix="test", will_delay=0)
     async with open_mqtt(config, TestContext("mqtt")):
         await trio.sleep_forever()
 

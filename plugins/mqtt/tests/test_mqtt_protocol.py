@@ -1,12 +1,14 @@
 """Versions of MQTT on the wire, with brokers played by the test."""
 
+import logging
 from contextlib import asynccontextmanager
 from functools import partial
 
 import pytest
 import trio
 
-from alicia_scheduler.testing.mosquitto import until_connected
+from alicia_scheduler.testing.mosquitto import Recorder, until_connected
+from alicia_scheduler.testing.relay import Relay
 
 REFUSED_VERSION = b"\x20\x02\x00\x01"
 """How a broker of MQTT 3.1.1 answers a version that it does not speak (3.1.1, section 3.2.2.3)."""
@@ -85,3 +87,21 @@ async def test_a_configured_version_is_the_only_one_tried(connect, protocol):
     async with old_broker(tried, refuse) as port, connect(port, protocol=protocol):
         await until_tried(tried, 2)
     assert set(tried) == {protocol}
+
+
+async def test_a_real_broker_without_5_is_used_and_that_is_told_once(mosquitto, connect, caplog):
+    caplog.set_level(logging.INFO, "alicia_scheduler.plugin.mqtt")
+    with (
+        Relay(mosquitto.port, only_3_1_1=True) as relay,
+        Recorder(mosquitto.port, "a") as recorder,
+    ):
+        async with connect(relay.port) as connection:
+            for count in (1, 2):
+                await until_connected(connection)
+                await connection.publish("a", b"x", qos=1, content_type="text/plain")
+                await recorder.wait_for("a", count)
+                relay.cut()
+                await until_connected(connection, False)
+                relay.join()
+    assert [message.content_type for message in recorder.messages] == [None, None]
+    assert len([line for line in caplog.messages if "does not take MQTT 5" in line]) == 1

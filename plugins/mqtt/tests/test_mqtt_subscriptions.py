@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.client import topic_matches_sub
 
-from alicia_mqtt.subscriptions import BUFFER, Subscription, Subscriptions, check_filter, matches
-from alicia_scheduler.api import MqttMessage
+from alicia_mqtt.subscriptions import BUFFER, Subscription, Subscriptions, matches
+from alicia_scheduler.api import MqttMessage, check_filter
 
 LOGGER = logging.getLogger("test")
 LEVELS = st.sampled_from(["a", "b", "", "$SYS", "+", "#"])

@@ -3,11 +3,12 @@
 import gc
 import shutil
 import subprocess
+from datetime import UTC, datetime
 
 import pytest
 import trio
 
-from alicia_scheduler.api import ConfigError
+from alicia_scheduler.api import ConfigError, MqttOutgoing
 from alicia_scheduler.testing.mosquitto import until_connected
 
 
@@ -16,13 +17,26 @@ def certificate(tmp_path):
     """A self-signed certificate for 127.0.0.1 and its key."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed, which makes the certificate of this test")
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    return self_signed(tmp_path, "broker")
+
+
+def self_signed(directory, name):
+    cert, key = directory / f"{name}.pem", directory / f"{name}-key.pem"
     command = (
-        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test"
+        f"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN={name}"
         f" -addext subjectAltName=IP:127.0.0.1 -out {cert} -keyout {key}"
     )
     subprocess.run(command.split(), check=True, capture_output=True)
     return cert, key
+
+
+def deliver(connection):
+    return connection.outbox.deliver(
+        MqttOutgoing(topic="a", payload=b"", qos=1),
+        key="k",
+        lane="l",
+        slot=datetime(2026, 3, 1, tzinfo=UTC),
+    )
 
 
 @pytest.fixture
@@ -52,6 +66,40 @@ async def test_a_broker_that_nobody_vouches_for_is_not(tls_broker, connect, capl
         assert not connection.connected
     assert "certificate verify failed" in caplog.messages[0]
     gc.collect()
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+async def test_a_broker_that_wants_a_certificate_is_shown_one(
+    mosquitto, certificate, connect, tmp_path, protocol
+):
+    cert, key = certificate
+    own_cert, own_key = self_signed(tmp_path, "hallway")
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_text(cert.read_text() + own_cert.read_text())
+    rules = tmp_path / "rules"
+    rules.write_text("user hallway\ntopic readwrite #\n")
+    mosquitto.configure(
+        f"cafile {trusted}\ncertfile {cert}\nkeyfile {key}\nacl_file {rules}\n"
+        "require_certificate true\nuse_identity_as_username true"
+    )
+    mosquitto.restart()
+    files = {"ca_file": str(cert), "cert_file": str(own_cert), "key_file": str(own_key)}
+    async with connect(mosquitto.port, tls=True, protocol=protocol, **files) as connection:
+        await until_connected(connection)
+        # The certificate's name is the user's: what it may do hangs on it.
+        await connection.publish("a", b"", qos=1)
+        await deliver(connection)
+
+
+async def test_without_its_certificate_it_stays_outside(mosquitto, certificate, connect, caplog):
+    cert, key = certificate
+    mosquitto.configure(f"cafile {cert}\ncertfile {cert}\nkeyfile {key}\nrequire_certificate true")
+    mosquitto.restart()
+    async with connect(mosquitto.port, tls=True, ca_file=str(cert)) as connection:
+        with trio.fail_after(10):
+            while not caplog.records:
+                await trio.sleep(0.01)
+        assert not connection.connected
 
 
 @pytest.mark.parametrize("key", ["ca_file", "cert_file"])

@@ -49,7 +49,15 @@ from alicia_scheduler.api.model import (
     to_epoch,
     to_wire,
 )
-from alicia_scheduler.api.mqtt import MqttConnection, MqttMessage, check_topic
+from alicia_scheduler.api.mqtt import (
+    MqttConnection,
+    MqttDelivered,
+    MqttMessage,
+    MqttOutbox,
+    MqttOutgoing,
+    check_filter,
+    check_topic,
+)
 from alicia_scheduler.api.store import Store, StoreContext
 from alicia_scheduler.api.walltime import (
     ClockChange,
@@ -85,7 +93,10 @@ __all__ = [
     "Misfire",
     "Mode",
     "MqttConnection",
+    "MqttDelivered",
     "MqttMessage",
+    "MqttOutbox",
+    "MqttOutgoing",
     "Notification",
     "OnGap",
     "OnInterrupted",
@@ -111,6 +122,7 @@ __all__ = [
     "StoreError",
     "StoreType",
     "Trigger",
+    "check_filter",
     "check_topic",
     "clock_changes",
     "first_instant",

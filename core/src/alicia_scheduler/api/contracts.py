@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -98,6 +99,12 @@ class PluginContext(Protocol):
     def settings(self) -> Any:
         """The plugin's own keys of ``[plugins.<name>]``: an instance of the class that its hook
         ``alicia_settings`` names, or None when it names none."""
+        ...
+
+    @property
+    def state_dir(self) -> Path | None:
+        """The host's directory for what must outlive it, which no other host uses at the same
+        time; None when this host keeps nothing. Name files after the plugin."""
         ...
 
     @property

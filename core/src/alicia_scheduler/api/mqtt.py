@@ -8,11 +8,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import Protocol
 
 import msgspec
 
-__all__ = ["MqttConnection", "MqttMessage", "check_topic"]
+__all__ = [
+    "MqttConnection",
+    "MqttDelivered",
+    "MqttMessage",
+    "MqttOutbox",
+    "MqttOutgoing",
+    "check_filter",
+    "check_topic",
+]
 
 MAX_TOPIC_BYTES = 65535
 """Longest topic name in UTF-8 bytes (MQTT 5, section 1.5.4)."""
@@ -30,6 +39,73 @@ class MqttMessage(msgspec.Struct, frozen=True, kw_only=True):
     user_properties: tuple[tuple[str, str], ...] = ()
 
 
+class MqttOutgoing(msgspec.Struct, frozen=True, kw_only=True):
+    """A message to publish. See :meth:`MqttConnection.publish`."""
+
+    topic: str
+    payload: bytes
+    qos: int = 0
+    retain: bool = False
+    content_type: str | None = None
+    message_expiry: int | None = None
+    user_properties: tuple[tuple[str, str], ...] = ()
+    response_topic: str | None = None
+    correlation_data: bytes | None = None
+
+
+class MqttDelivered(msgspec.Struct, frozen=True, kw_only=True):
+    """How a message came to be delivered.
+
+    Attributes:
+        waited: seconds from when it was first handed over to the broker's acknowledgement.
+        sends: how many times it was sent; 0 when it had been acknowledged before this call.
+        outage: whether it had to wait for the broker to come back.
+        payload: what was sent, when that is what an earlier call had handed over; else None.
+    """
+
+    waited: float
+    sends: int
+    outage: bool = False
+    payload: bytes | None = None
+
+
+class MqttOutbox(Protocol):
+    """Messages that wait for the broker, on disk while it is away, bounded and in order."""
+
+    async def deliver(
+        self,
+        message: MqttOutgoing,
+        *,
+        key: str,
+        lane: str,
+        slot: datetime,
+        useful_until: datetime | None = None,
+        repeat: bool = False,
+    ) -> MqttDelivered:
+        """Return when the broker has acknowledged the message, whenever that is.
+
+        Nothing is sent for which nobody waits: cancelling this call withdraws the message, unless
+        it is under way already. It stays on disk for a repetition to take it up.
+
+        Args:
+            message: at QoS 1 or 2. A ``message_expiry`` counts from now on and bounds the wait
+                too; without one the broker is told the rest of the window, unless it retains.
+            key: names this publish for ever.
+            lane: messages of one lane are sent one after the other, by slot.
+            slot: the place within the lane.
+            useful_until: it is not sent later than this.
+            repeat: the same key may have been handed over before, by an earlier attempt or before
+                a crash. Then a message that waits is taken up instead of sending another, and one
+                that the broker has acknowledged is done.
+
+        Raises:
+            Permanent: it was refused, is too old (``expired``), or ended the connection each time
+                it was sent (``poison``).
+            Retryable: there is no room (``outbox_full``), or the broker could not take it.
+        """
+        ...
+
+
 class MqttConnection(Protocol):
     """One supervised connection to a broker: it reconnects by itself, for ever, with back-off."""
 
@@ -43,6 +119,11 @@ class MqttConnection(Protocol):
         """The topic this host publishes below, without a slash at the end: ``alicia/scheduler``."""
         ...
 
+    @property
+    def outbox(self) -> MqttOutbox:
+        """Where messages wait that must not get lost while the broker is away."""
+        ...
+
     async def publish(
         self,
         topic: str,
@@ -53,6 +134,8 @@ class MqttConnection(Protocol):
         content_type: str | None = None,
         message_expiry: int | None = None,
         user_properties: tuple[tuple[str, str], ...] = (),
+        response_topic: str | None = None,
+        correlation_data: bytes | None = None,
     ) -> None:
         """Publish, and return when it is done: acknowledged by the broker (QoS 1 and 2), or the
         bytes handed to the network (QoS 0).
@@ -98,4 +181,27 @@ def check_topic(topic: str) -> str | None:
             return f"holds the control character U+{ord(character):04X}"
     if topic.startswith("$"):
         return "begins with '$', which is reserved for the broker"
+    return None
+
+
+def check_filter(topic_filter: str) -> str | None:
+    """Why a topic filter cannot be subscribed to, as half a sentence, or None when it can.
+
+    Rules of MQTT 5 sections 1.5.4 and 4.7.1.
+    """
+    if not topic_filter:
+        return "is empty"
+    try:
+        size = len(topic_filter.encode())
+    except UnicodeEncodeError:
+        return "holds a lone surrogate, which has no UTF-8 form"
+    if size > MAX_TOPIC_BYTES:
+        return f"is {size} bytes long; {MAX_TOPIC_BYTES} is the most"
+    if any(ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0 for character in topic_filter):
+        return "holds a control character"
+    levels = topic_filter.split("/")
+    if any("#" in level for level in levels[:-1]) or ("#" in levels[-1] and levels[-1] != "#"):
+        return "holds a '#' that is not the whole last level"
+    if any("+" in level and level != "+" for level in levels):
+        return "holds a '+' that is not a whole level"
     return None

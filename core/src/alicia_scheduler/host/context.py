@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 import trio
@@ -57,6 +58,7 @@ class Surroundings:
 
     Attributes:
         instance: the host's name on the network.
+        state_dir: the host's directory, or None when it keeps nothing.
     """
 
     instance: str
@@ -64,6 +66,7 @@ class Surroundings:
     notifier: Notifier
     services: RunningServices = field(default_factory=RunningServices)
     secrets: Secrets = field(default_factory=Secrets)
+    state_dir: Path | None = None
 
     def context(self, plugin: PluginRecord) -> HostContext:
         """The handle on the host for a part of ``plugin``."""
@@ -79,6 +82,7 @@ class HostContext:
         self.instance = surroundings.instance
         self.logger = logging.getLogger(f"alicia_scheduler.plugin.{plugin.name}")
         self._notifier = surroundings.notifier
+        self.state_dir = surroundings.state_dir
         self._clock = surroundings.clock
         self._services = surroundings.services
 

@@ -94,7 +94,11 @@ class Host:
     async def _run_with(self, store_file: Path | None) -> None:
         settings, checked = self._settings, self._checked
         surroundings = Surroundings(
-            settings.instance, self.clock, self.notifier, secrets=checked.secrets
+            settings.instance,
+            self.clock,
+            self.notifier,
+            secrets=checked.secrets,
+            state_dir=self._state_dir,
         )
         actions = OpenActions(surroundings)
         journal = any(sink.options.durable for sink in checked.sinks)

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
 from alicia_scheduler.api.contracts import Schedule
 from alicia_scheduler.api.model import (
     EventExecution,
@@ -24,6 +26,7 @@ from alicia_scheduler.api.model import (
 )
 from alicia_scheduler.kernel.ledger import closed, new_execution, refused
 from alicia_scheduler.kernel.slots import (
+    MAX_GRACE,
     MICROSECOND,
     due_at,
     grace_of,
@@ -116,7 +119,8 @@ def plan_slot(
         if halt is not None:
             plan.closed.append(closed(event, due, Status.SKIPPED, halt, now))
             continue
-        _plan_one(plan, event, schedule, due, now, occupancy, catching_up=len(slots) > 1)
+        after = following if slots == [slot] and passed_over is None else None
+        _plan_one(plan, event, schedule, due, after, now, occupancy, catching_up=len(slots) > 1)
     _find_next(plan, event, schedule, slots[-1], now, min_interval)
     return plan
 
@@ -134,6 +138,9 @@ def plan_trigger(
     """
     plan = Plan()
     execution = execution or new_execution(event, now, Trigger.MANUAL)
+    # No slot follows that would bound it, so a repeating schedule's longest grace does.
+    grace = MAX_GRACE if event.misfire_grace is None else event.misfire_grace
+    execution = replace(execution, useful_until=_useful_until(now, grace))
     _admit(plan, event, execution, now, occupancy, event.mode)
     return plan
 
@@ -182,6 +189,7 @@ def _plan_one(
     event: ScheduledEvent,
     schedule: Schedule,
     slot: datetime,
+    following: datetime | None,
     now: datetime,
     occupancy: Occupancy,
     *,
@@ -192,19 +200,29 @@ def _plan_one(
         return
     due = due_at(schedule, event, slot)
     late = (now - due).total_seconds()
+    grace = grace_of(schedule, event, slot, following)
     if late > LATE:
         if event.misfire is Misfire.SKIP:
             plan.closed.append(_missed(event, slot, "misfire", now, late))
             return
-        if late > max(LATE, grace_of(schedule, event, slot)):
+        if late > max(LATE, grace):
             plan.closed.append(_missed(event, slot, "grace", now, late))
             return
     trigger = Trigger.CATCHUP if late > LATE else Trigger.SCHEDULE
     mode = Mode.QUEUED if catching_up and event.mode is Mode.SINGLE else event.mode
     before = len(plan.admitted)
     execution = new_execution(event, slot, trigger, due)
+    execution = replace(execution, useful_until=_useful_until(due, grace))
     _admit(plan, event, execution, now, occupancy, mode, catching_up)
     plan.slot_count += len(plan.admitted) - before
+
+
+def _useful_until(due: datetime, grace: float) -> datetime | None:
+    """Until when what is due at ``due`` may still take effect: as late as it might start."""
+    try:
+        return due + timedelta(seconds=max(LATE, grace))
+    except OverflowError:
+        return None
 
 
 def _admit(

@@ -16,6 +16,7 @@ from alicia_scheduler.api.model import ScheduledEvent, to_epoch
 
 __all__ = [
     "CORRECTION",
+    "MAX_GRACE",
     "MICROSECOND",
     "Missed",
     "advance",
@@ -107,12 +108,15 @@ def due_at(schedule: Schedule, event: ScheduledEvent, slot: datetime) -> datetim
     return slot + timedelta(microseconds=int(fraction * span * 1_000_000))
 
 
-def grace_of(schedule: Schedule, event: ScheduledEvent, slot: datetime) -> float:
+def grace_of(
+    schedule: Schedule, event: ScheduledEvent, slot: datetime, following: datetime | None = None
+) -> float:
     """How many seconds late ``slot`` may start: ``misfire_grace``, else min(period/2, 1 h) for a
-    schedule that repeats and 24 h for the last slot of one that does not."""
+    schedule that repeats and 24 h for the last slot of one that does not. ``following`` is the
+    slot after it, if it is known already: that spares a question to the schedule."""
     if event.misfire_grace is not None:
         return event.misfire_grace
-    following = schedule.next_after(slot)
+    following = following or schedule.next_after(slot)
     if following is None:
         return ONE_SHOT_GRACE
     return min((following - slot).total_seconds() / 2, MAX_GRACE)

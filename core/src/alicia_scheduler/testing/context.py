@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 import trio
@@ -24,6 +25,7 @@ class TestContext:
         services: what :meth:`service` answers, by contract.
         instance: the host's name on the network.
         settings: the plugin's settings.
+        state_dir: a directory for what must outlive the host, or None.
 
     Attributes:
         told: what :meth:`progress` told, as pairs of execution id and line.
@@ -38,9 +40,11 @@ class TestContext:
         *,
         instance: str = "test",
         settings: object = None,
+        state_dir: Path | None = None,
     ) -> None:
         self.plugin = plugin
         self.instance = instance
+        self.state_dir = state_dir
         self.logger = logging.getLogger(f"alicia_scheduler.plugin.{plugin}")
         self.services = services or {}
         self.settings = settings

@@ -161,6 +161,8 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     content_type: str | None = None
     message_expiry: int | None = None
     user_properties: tuple[tuple[str, str], ...] = ()
+    response_topic: str | None = None
+    correlation_data: bytes | None = None
 
     def json(self) -> Any:
         """The payload read as JSON."""
@@ -254,6 +256,8 @@ class Recorder:
                     content_type=getattr(properties, "ContentType", None),
                     message_expiry=getattr(properties, "MessageExpiryInterval", None),
                     user_properties=tuple(getattr(properties, "UserProperty", ())),
+                    response_topic=getattr(properties, "ResponseTopic", None),
+                    correlation_data=getattr(properties, "CorrelationData", None),
                 )
             )
             self._arrived.notify_all()

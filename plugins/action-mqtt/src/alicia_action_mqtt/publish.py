@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
-from alicia_action_mqtt.config import MqttPublishConfig, encode_message
-from alicia_scheduler.api import ActionContext, EventExecution, MqttConnection, to_epoch
+import msgspec
+import trio
+
+from alicia_action_mqtt.answer import is_answer, shown
+from alicia_action_mqtt.config import AckConfig, MqttPublishConfig
+from alicia_scheduler.api import (
+    ActionContext,
+    EventExecution,
+    MqttConnection,
+    MqttDelivered,
+    MqttMessage,
+    MqttOutgoing,
+    Permanent,
+    Retryable,
+    Trigger,
+    check_topic,
+    to_epoch,
+)
 
 __all__ = ["PublishAction", "open_publish", "preview_publish"]
 
@@ -26,57 +43,171 @@ class PublishAction:
         self._context = context
 
     async def run(self, config: MqttPublishConfig, execution: EventExecution) -> dict[str, Any]:
-        """Publish, and return what was sent once it is done.
+        """Publish, and return what was sent once it is done: acknowledged, and answered if an
+        answer was asked for.
 
         Raises:
-            Retryable: there is no broker, or it was lost before it acknowledged.
-            Permanent: the broker refuses this message.
+            Retryable: ``connection`` (with ``outbox = false``), ``outbox_full``, ``ack_timeout``.
+            Permanent: ``topic``, ``payload``, ``refused``, ``expired``, ``poison``.
         """
-        topic = _topic(config, execution)
-        metadata = _metadata(execution, self._context.now())
-        message = _message(config, metadata)
+        message, value = outgoing(config, execution, self._context.now())
         # mypy takes no protocol for a type (python/mypy#4717).
         connection = self._context.service(MqttConnection)  # type: ignore[type-abstract]
-        await connection.publish(
-            topic,
-            encode_message(message),
-            qos=config.qos,
-            retain=config.retain,
-            user_properties=_user_properties(config, metadata),
+        if config.ack is None:
+            delivered = await self._publish(connection, config, execution, message)
+            return self._result(config, message, value, delivered)
+        # Subscribed before anything is sent, or the answer could be faster.
+        async with connection.subscribe(config.ack.topic) as answers:
+            delivered = await self._publish(connection, config, execution, message)
+            answer = await self._answer(config.ack, answers, message.correlation_data)
+        result = self._result(config, message, value, delivered)
+        result["ack"] = {"topic": answer.topic, "payload": shown(answer.payload)}
+        return result
+
+    async def _publish(
+        self,
+        connection: MqttConnection,
+        config: MqttPublishConfig,
+        execution: EventExecution,
+        message: MqttOutgoing,
+    ) -> MqttDelivered | None:
+        """Publish; None when it did not go through the outbox."""
+        if not config.outbox or config.qos == 0:
+            message = self._with_window(message, execution)
+            await connection.publish(**{name: getattr(message, name) for name in _FIELDS})
+            return None
+        # An attempt whose answer did not come has to ask again.
+        attempt = f"/{execution.attempt}" if config.ack is not None else ""
+        return await connection.outbox.deliver(
+            message,
+            key=_key(execution) + attempt,
+            lane=execution.event_id,
+            slot=execution.scheduled_time,
+            useful_until=execution.useful_until,
+            repeat=execution.trigger is Trigger.RECOVERY or execution.retry_count > 0,
         )
-        return {
+
+    def _with_window(self, message: MqttOutgoing, execution: EventExecution) -> MqttOutgoing:
+        """The message with what is left of the execution's window, if it says nothing itself."""
+        if message.message_expiry is not None or message.retain or execution.useful_until is None:
+            return message
+        left = math.ceil((execution.useful_until - self._context.now()).total_seconds())
+        return msgspec.structs.replace(message, message_expiry=left) if left > 0 else message
+
+    async def _answer(
+        self,
+        ack: AckConfig,
+        answers: AsyncIterator[MqttMessage],
+        correlation_data: bytes | None,
+    ) -> MqttMessage:
+        with trio.move_on_after(ack.timeout):
+            async for message in answers:
+                if is_answer(message, ack.match, correlation_data):
+                    return message
+        raise Retryable(
+            f"the message was published, and no answer came on {ack.topic!r} within "
+            f"{ack.timeout:g} s",
+            error_class="ack_timeout",
+        )
+
+    def _result(
+        self,
+        config: MqttPublishConfig,
+        message: MqttOutgoing,
+        value: Any,
+        delivered: MqttDelivered | None,
+    ) -> dict[str, Any]:
+        result = {
             "action_type": "mqtt_publish",
-            "topic": topic,
-            "message": message,
+            "topic": message.topic,
+            "message": value,
             "qos": config.qos,
             "retain": config.retain,
             "status": "success",
         }
+        if config.message_base64 is not None:
+            del result["message"]
+            result["message_base64"] = config.message_base64
+        if delivered is None or (delivered.sends == 1 and not delivered.outage):
+            return result
+        if delivered.payload is not None and config.as_json:
+            # What an earlier attempt had handed over is what receivers have.
+            result["message"] = msgspec.json.decode(delivered.payload)
+        result["outbox"] = {
+            "waited": round(delivered.waited, 3),
+            "sends": delivered.sends,
+            "repeated": delivered.sends == 0 or delivered.payload is not None,
+        }
+        return result
 
 
 def preview_publish(config: MqttPublishConfig, execution: EventExecution) -> dict[str, Any]:
-    """What an attempt would publish."""
+    """What an attempt would publish.
+
+    Raises:
+        Permanent: nothing, for the message cannot be sent.
+    """
     now = execution.start_time or execution.scheduled_time
-    metadata = _metadata(execution, now)
-    message = _message(config, metadata)
+    message, _ = outgoing(config, execution, now)
+    shown: dict[str, Any] = {"topic": message.topic}
+    if config.message_base64 is None:
+        shown["payload"] = message.payload.decode()
+    else:
+        shown["payload_base64"] = config.message_base64
     return {
-        "topic": _topic(config, execution),
-        "payload": encode_message(message).decode(),
-        "qos": config.qos,
-        "retain": config.retain,
-        "user_properties": dict(_user_properties(config, metadata)),
+        **shown,
+        "qos": message.qos,
+        "retain": message.retain,
+        "user_properties": dict(message.user_properties),
     }
 
 
-def _topic(config: MqttPublishConfig, execution: EventExecution) -> str:
-    return config.topic or f"alicia/event/{execution.event_id}"
+def outgoing(
+    config: MqttPublishConfig, execution: EventExecution, now: datetime
+) -> tuple[MqttOutgoing, Any]:
+    """The message to send, and its value for the result.
 
-
-def _message(config: MqttPublishConfig, metadata: dict[str, Any]) -> Any:
-    if config.metadata == "merge" and isinstance(config.message, dict):
+    Raises:
+        Permanent: it cannot be sent.
+    """
+    topic = config.topic or f"alicia/event/{execution.event_id}"
+    # The configuration was checked when it was written; a template may have filled it since.
+    if problem := check_topic(topic):
+        raise Permanent(f"topic {topic[:200]!r} {problem}", error_class="topic")
+    metadata = _metadata(execution, now)
+    value = config.message
+    if config.merges:
         # A new object: the definition is shared by all its executions (X14).
-        return {**config.message, **metadata}
-    return config.message
+        value = {**value, **metadata}
+    try:
+        payload = config.payload(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Permanent(f"the message cannot be sent: {error}", error_class="payload") from error
+    if len(payload) > config.max_payload:
+        raise Permanent(
+            f"the payload is {len(payload)} bytes long with its metadata; {config.max_payload} "
+            "is the most (max_payload)",
+            error_class="payload",
+        )
+    properties = [*config.user_properties.items()]
+    if config.metadata != "none" and not config.merges:
+        metadata |= {"attempt": execution.attempt, "idempotency_key": execution.idempotency_key}
+        properties += [(key, str(item)) for key, item in metadata.items()]
+    correlate = config.ack is not None and config.ack.correlate
+    message = MqttOutgoing(
+        topic=topic,
+        payload=payload,
+        qos=config.qos,
+        retain=config.retain,
+        content_type=_content_type(config),
+        message_expiry=config.message_expiry,
+        user_properties=tuple(properties),
+        response_topic=config.ack.topic if config.ack is not None and correlate else None,
+        correlation_data=f"{execution.execution_id}/{execution.attempt}".encode()
+        if correlate
+        else None,
+    )
+    return message, value
 
 
 def _metadata(execution: EventExecution, now: datetime) -> dict[str, Any]:
@@ -90,11 +221,17 @@ def _metadata(execution: EventExecution, now: datetime) -> dict[str, Any]:
     }
 
 
-def _user_properties(
-    config: MqttPublishConfig, metadata: dict[str, Any]
-) -> tuple[tuple[str, str], ...]:
-    """The metadata as text, where it has no place in the message itself."""
-    merged = config.metadata == "merge" and isinstance(config.message, dict)
-    if merged or config.metadata == "none":
-        return ()
-    return tuple((key, str(value)) for key, value in metadata.items())
+_FIELDS = MqttOutgoing.__struct_fields__
+
+
+def _key(execution: EventExecution) -> str:
+    """The same for every attempt and every repetition of one execution, different for all others:
+    to run an ended execution again has another due time."""
+    due = execution.due_time or execution.scheduled_time
+    return f"{execution.event_id}/{to_epoch(execution.scheduled_time):.6f}/{to_epoch(due):.6f}"
+
+
+def _content_type(config: MqttPublishConfig) -> str | None:
+    if config.content_type is not None:
+        return config.content_type or None
+    return "application/json" if config.as_json else None

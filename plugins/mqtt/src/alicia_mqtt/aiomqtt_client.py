@@ -11,8 +11,10 @@ import asyncio
 import logging
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor
+from functools import partial
 from typing import TypeVar, TypeVarTuple
 
 import aiomqtt
@@ -22,7 +24,12 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from alicia_mqtt.config import MqttConfig, Protocol
-from alicia_mqtt.properties import connect_properties, empty_properties
+from alicia_mqtt.properties import (
+    connect_properties,
+    empty_properties,
+    farewell_properties,
+    will_properties,
+)
 
 __all__ = ["BrokerClient", "InPlaceLoop", "build_client"]
 
@@ -37,9 +44,9 @@ PROBE = 2.0
 """Seconds until a broker that may not speak MQTT 5 is asked again in 3.1.1: amqtt misreads the
 newer packet and waits for the rest of it for ever."""
 
-PING_AFTER = 0.65
+PING_AFTER = 0.7
 """Share of ``keepalive`` after which a silent broker is asked. paho gives up when a second such
-span passes in silence; with the watch's own steps the loss is noticed within 1.5 of it."""
+span passes in silence, so the loss is noticed within 1.5 times ``keepalive`` (R44)."""
 
 
 class InPlaceLoop(asyncio.SelectorEventLoop):
@@ -74,6 +81,15 @@ class BrokerClient(aiomqtt.Client):
         # aiomqtt would wake the process every second here; the session's watch takes its place.
         return
 
+    def until_ping(self) -> float:
+        """Seconds until paho has to look after its keep-alive again; 0 when it is overdue.
+
+        It tells a ping that is due, or one that was not answered, only when it is asked.
+        """
+        client = self._client
+        quiet_since = min(client._last_msg_out, client._last_bytes_received)
+        return max(0.0, quiet_since + client.keepalive - time.monotonic())
+
     def discard(self) -> None:
         """Close the socket, whatever state it is in.
 
@@ -91,7 +107,12 @@ class BrokerClient(aiomqtt.Client):
 
 
 def build_client(
-    config: MqttConfig, *, client_id: str, protocol: Protocol, tls: ssl.SSLContext | None
+    config: MqttConfig,
+    *,
+    client_id: str,
+    protocol: Protocol,
+    resume: bool,
+    tls: ssl.SSLContext | None,
 ) -> BrokerClient:
     """A client that is ready to connect once. Must be called in its loop's thread."""
     modern = protocol == "5"
@@ -102,10 +123,17 @@ def build_client(
         password=config.password,
         identifier=client_id,
         protocol=aiomqtt.ProtocolVersion.V5 if modern else aiomqtt.ProtocolVersion.V311,
-        will=aiomqtt.Will(config.availability_topic, b"offline", qos=1, retain=True),
+        will=aiomqtt.Will(
+            config.availability_topic,
+            b"offline",
+            qos=1,
+            retain=True,
+            properties=will_properties(config.will_delay) if modern else None,
+        ),
+        clean_start=not resume if modern else paho.MQTT_CLEAN_START_FIRST_ONLY,
         keepalive=max(1, round(config.keepalive * PING_AFTER)),
         timeout=_answer_within(config, protocol),
-        properties=connect_properties() if modern else None,
+        properties=connect_properties(config.session_expiry) if modern else None,
         tls_context=tls,
         logger=QUIET,
         # Otherwise each acknowledged publish takes some 40 ms: Nagle's algorithm waits for the
@@ -117,6 +145,10 @@ def build_client(
     client.paho.max_inflight_messages_set(0)  # 0 is no limit; the sender's window is the only one
     if modern:
         _heed_refused_receipts(client.paho)
+        # aiomqtt has no way to say it, and the broker would keep for us what nobody will fetch.
+        client.paho.disconnect = partial(  # type: ignore[method-assign]
+            client.paho.disconnect, properties=farewell_properties()
+        )
     return client
 
 

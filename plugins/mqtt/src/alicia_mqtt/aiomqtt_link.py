@@ -22,9 +22,9 @@ from alicia_mqtt.aiomqtt_client import InPlaceLoop
 from alicia_mqtt.aiomqtt_session import Report, Session
 from alicia_mqtt.config import MqttConfig, Protocol
 from alicia_mqtt.handover import Handover
-from alicia_mqtt.link import Deliver, Link, LinkUnavailable, Outgoing
+from alicia_mqtt.link import Deliver, Link, LinkUnavailable
 from alicia_mqtt.sender import Publish, Request
-from alicia_scheduler.api import AliciaError, MqttMessage, Retryable
+from alicia_scheduler.api import AliciaError, MqttMessage, MqttOutgoing, Retryable
 
 __all__ = ["open_link"]
 
@@ -44,6 +44,7 @@ async def open_link(
     *,
     client_id: str,
     protocol: Protocol,
+    resume: bool,
     tls: ssl.SSLContext | None,
     deliver: Deliver,
     logger: logging.Logger,
@@ -51,7 +52,14 @@ async def open_link(
     """A link by aiomqtt. See :class:`alicia_mqtt.link.OpenLink`."""
 
     def make_session(report: Report) -> Session:
-        return Session(config, client_id=client_id, protocol=protocol, tls=tls, report=report)
+        return Session(
+            config,
+            client_id=client_id,
+            protocol=protocol,
+            resume=resume,
+            tls=tls,
+            report=report,
+        )
 
     link = AiomqttLink(make_session, deliver, logger)
     link.start()
@@ -87,6 +95,7 @@ class AiomqttLink:
         self._opened = trio.Event()
         self._ended = trio.Event()
         self._why: LinkUnavailable | None = None
+        self.unsettled: tuple[int, ...] = ()
 
     def start(self) -> None:
         """Let the session run in its thread."""
@@ -120,7 +129,7 @@ class AiomqttLink:
             with trio.move_on_after(CLOSE_WITHIN, shield=True):
                 await self._ended.wait()
 
-    async def publish(self, message: Outgoing) -> None:
+    async def publish(self, message: MqttOutgoing) -> None:
         """See :meth:`alicia_mqtt.link.Link.publish`."""
         await self._take_place()
         publish = Publish(message)
@@ -187,7 +196,11 @@ class AiomqttLink:
     def lose(self, why: LinkUnavailable) -> None:
         """Nothing gets through any more: everything under way fails, and may be tried again."""
         self._why = self._why or why
-        for request in list(self._requests):
+        under_way = list(self._requests)
+        self.unsettled += tuple(
+            request.qos for request in under_way if isinstance(request, Publish)
+        )
+        for request in under_way:
             self.settle(request, _lost(self._why))
 
     def _receive(self, item: tuple[MqttMessage, tuple[int, ...]]) -> None:
@@ -239,4 +252,4 @@ def _call(function: Callable[[], None]) -> None:
 
 
 def _lost(why: LinkUnavailable) -> Retryable:
-    return Retryable(f"the connection to the broker was lost: {why}")
+    return Retryable(f"the connection to the broker was lost: {why}", error_class="connection")

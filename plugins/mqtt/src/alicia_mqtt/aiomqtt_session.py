@@ -32,8 +32,8 @@ __all__ = ["Report", "Session"]
 Behind = Callable[..., object]
 """A callback of aiomqtt that ours stands in front of."""
 
-WATCH_EVERY = 0.1
-"""Share of ``keepalive`` between two looks at the connection."""
+TICK = 0.01
+"""Seconds that the watch wakes after the instant it waits for, and the least that it sleeps."""
 
 UNSUPPORTED_PROTOCOL = 0x84
 REFUSED = (0x85, 0x86, 0x87, 0x8A, 0x8C, 0x8E)
@@ -66,12 +66,14 @@ class Session:
         *,
         client_id: str,
         protocol: Version,
+        resume: bool,
         tls: ssl.SSLContext | None,
         report: Report,
     ) -> None:
         self._config = config
         self._client_id = client_id
         self._protocol = protocol
+        self._resume = resume
         self._tls = tls
         self._report = report
         self._main: asyncio.Task[None] | None = None
@@ -122,7 +124,11 @@ class Session:
         if self._stopped is not None:
             return self._stopped
         client = build_client(
-            self._config, client_id=self._client_id, protocol=self._protocol, tls=self._tls
+            self._config,
+            client_id=self._client_id,
+            protocol=self._protocol,
+            resume=self._resume,
+            tls=self._tls,
         )
         self._take_callbacks(client.paho)
         try:
@@ -156,11 +162,12 @@ class Session:
             watch.cancel()
 
     async def _watch(self, client: BrokerClient, sender: Sender) -> None:
-        """Ping when it is time, and end a connection whose broker acknowledges nothing."""
+        """Ping when it is time, and end a connection whose broker acknowledges nothing. In
+        between it sleeps: an idle connection costs one wake-up a ping."""
         patience = 1.5 * self._config.keepalive
-        while sender.silence() <= patience:
-            await asyncio.sleep(WATCH_EVERY * self._config.keepalive)
+        while (silence := sender.silence()) <= patience:
             client.paho.loop_misc()
+            await asyncio.sleep(min(client.until_ping(), patience - silence) + TICK)
         self.stop(LinkUnavailable(f"it has acknowledged nothing for {patience:g} s"))
 
     def _start(self, call: Coroutine[Any, Any, None]) -> None:
@@ -179,18 +186,20 @@ class Session:
         except AliciaError as refusal:
             error = refusal
         except (aiomqtt.MqttError, ValueError) as failure:
-            error = Retryable(f"the broker did not answer: {failure}")
+            error = Retryable(f"the broker did not answer: {failure}", error_class="connection")
         self._report.settled(request, error)
 
     async def _subscribe(self, topic_filter: str, qos: int, number: int) -> None:
         if self._client is None:
-            raise Retryable("there is no connection")
+            raise Retryable("there is no connection", error_class="connection")
         numbered = self._protocol == "5" and self._limits.numbers_subscriptions
         properties = subscribe_properties(number) if numbered else None
         codes = await self._client.subscribe(topic_filter, qos, properties=properties)
         for code in codes:
             if isinstance(code, ReasonCode) and code.is_failure:
-                raise Permanent(f"the broker denied {topic_filter!r}: {code}")
+                raise Permanent(
+                    f"the broker denied {topic_filter!r}: {code}", error_class="refused"
+                )
 
     def _explain(self, loss: aiomqtt.MqttError) -> LinkUnavailable:
         """What an end of the connection, or a refusal of it, means for the next attempt."""

@@ -31,6 +31,12 @@ class MqttConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         tls: encrypt the connection, and check the broker's name against its certificate.
         ca_file: PEM file of the authorities to trust; None means the system's.
         cert_file, key_file: PEM files of this client's own certificate and its key.
+        session_expiry: seconds that the broker keeps what comes in for us while the connection is
+            lost (MQTT 5).
+        will_delay: seconds that the broker waits for our return before it says ``offline``
+            (MQTT 5).
+        outbox_limit: most messages that wait for the broker.
+        outbox_bytes: most bytes of them.
 
     Raises:
         ConfigError: a value that can never work.
@@ -49,6 +55,10 @@ class MqttConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ca_file: str | None = None
     cert_file: str | None = None
     key_file: str | None = None
+    session_expiry: int = 300
+    will_delay: int = 10
+    outbox_limit: int = 10_000
+    outbox_bytes: int = 16 * 1024 * 1024
 
     def __post_init__(self) -> None:
         self._check_numbers()
@@ -86,6 +96,23 @@ class MqttConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise ConfigError(
                 f"connect_timeout {self.connect_timeout} is not within 0 to 300 seconds",
                 path=("connect_timeout",),
+            )
+        for name, least, most in (
+            ("session_expiry", 0, 86_400),
+            ("will_delay", 0, 86_400),
+            ("outbox_limit", 1, 1_000_000),
+            ("outbox_bytes", 1024, 2**30),
+        ):
+            if not least <= getattr(self, name) <= most:
+                raise ConfigError(
+                    f"{name} {getattr(self, name)} is not within {least} to {most}", path=(name,)
+                )
+        if self.will_delay > self.session_expiry:
+            raise ConfigError(
+                f"will_delay {self.will_delay} is longer than session_expiry "
+                f"{self.session_expiry}: the will is said when the session ends",
+                path=("will_delay",),
+                hint="make session_expiry as long at least",
             )
 
     def _check_tls(self) -> None:

@@ -12,16 +12,21 @@ import trio
 from alicia_mqtt.aiomqtt_link import open_link
 from alicia_mqtt.backoff import LONGEST, Backoff
 from alicia_mqtt.config import MqttConfig, Protocol
-from alicia_mqtt.link import Link, LinkRefused, LinkUnavailable, OpenLink, Outgoing
+from alicia_mqtt.link import Link, LinkRefused, LinkUnavailable, OpenLink
 from alicia_mqtt.outage import Outage
-from alicia_mqtt.subscriptions import Subscription, Subscriptions, check_filter
+from alicia_mqtt.outbox import Outbox
+from alicia_mqtt.outbox_file import OUTBOX_FILE, Loaded, OutboxFile
+from alicia_mqtt.outbox_journal import Journal
+from alicia_mqtt.subscriptions import Subscription, Subscriptions
 from alicia_mqtt.versions import VersionChoice
 from alicia_scheduler.api import (
     ConfigError,
     MqttMessage,
+    MqttOutgoing,
     Permanent,
     Retryable,
     ServiceContext,
+    check_filter,
     check_topic,
 )
 
@@ -40,7 +45,42 @@ async def open_connection(config: MqttConfig, context: ServiceContext) -> AsyncI
         ConfigError: a file for TLS cannot be read.
     """
     tls = await context.run_sync(_load_tls, config) if config.tls else None
-    connection = Connection(config, context, tls)
+    async with _opened_journal(context) as (journal, loaded), trio.open_nursery() as writing:
+        outbox = Outbox(
+            limit=config.outbox_limit,
+            limit_bytes=config.outbox_bytes,
+            now=context.now,
+            journal=journal,
+            logger=context.logger,
+        )
+        outbox.restore(loaded.rows, dict(loaded.outcomes))
+        if journal is not None:
+            writing.start_soon(journal.run)
+        async with _kept(Connection(config, context, tls, outbox)) as connection:
+            yield connection
+        writing.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _opened_journal(
+    context: ServiceContext,
+) -> AsyncIterator[tuple[Journal | None, Loaded]]:
+    """The outbox's file and what it held; None on a host that keeps nothing."""
+    if context.state_dir is None:
+        yield None, Loaded([], [])
+        return
+    file = OutboxFile(context.state_dir / OUTBOX_FILE)
+    journal = Journal(file, context.run_sync, context.logger)
+    loaded = await journal.open()
+    try:
+        yield journal, loaded
+    finally:
+        await journal.close()
+
+
+@asynccontextmanager
+async def _kept(connection: Connection) -> AsyncIterator[Connection]:
+    """Keep a link open in the background; in the end say ``offline`` and disconnect."""
     # Shielded, so that a cancelled host still has a link to say its last word on.
     keeping = trio.CancelScope(shield=True)
     async with trio.open_nursery() as nursery:
@@ -56,14 +96,20 @@ class Connection:
     """:class:`alicia_scheduler.api.MqttConnection` over links of one engine."""
 
     def __init__(
-        self, config: MqttConfig, context: ServiceContext, tls: ssl.SSLContext | None = None
+        self,
+        config: MqttConfig,
+        context: ServiceContext,
+        tls: ssl.SSLContext | None,
+        outbox: Outbox,
     ) -> None:
+        self.outbox = outbox
         self._config = config
         self._client_id = config.client_id or f"alicia-{context.instance}"
         self._logger = context.logger
         self._tls = tls
         self._open_link: OpenLink = open_link  # the one place that chooses the engine
         self._link: Link | None = None
+        self._resumable = False
         self._subscriptions = Subscriptions()
         self._versions = VersionChoice(config.protocol)
         self._backoff = Backoff()
@@ -89,15 +135,19 @@ class Connection:
         content_type: str | None = None,
         message_expiry: int | None = None,
         user_properties: tuple[tuple[str, str], ...] = (),
+        response_topic: str | None = None,
+        correlation_data: bytes | None = None,
     ) -> None:
         """See :meth:`alicia_scheduler.api.MqttConnection.publish`."""
         if problem := check_topic(topic):
-            raise Permanent(f"topic {topic[:200]!r} {problem}")
+            raise Permanent(f"topic {topic[:200]!r} {problem}", error_class="topic")
         link = self._link
         if link is None:
-            raise Retryable(f"no connection to the broker at {self._config.address}")
+            raise Retryable(
+                f"no connection to the broker at {self._config.address}", error_class="connection"
+            )
         await link.publish(
-            Outgoing(
+            MqttOutgoing(
                 topic=topic,
                 payload=payload,
                 qos=qos,
@@ -105,6 +155,8 @@ class Connection:
                 content_type=content_type,
                 message_expiry=message_expiry,
                 user_properties=user_properties,
+                response_topic=response_topic,
+                correlation_data=correlation_data,
             )
         )
 
@@ -121,7 +173,7 @@ class Connection:
             Permanent: the filter is not one, or the broker denied it.
         """
         if problem := check_filter(topic_filter):
-            raise Permanent(f"topic filter {topic_filter[:200]!r} {problem}")
+            raise Permanent(f"topic filter {topic_filter[:200]!r} {problem}", error_class="topic")
         subscription = Subscription(topic_filter, qos, self._logger)
         self._subscriptions.add(subscription)
         try:
@@ -132,6 +184,8 @@ class Connection:
             last = self._subscriptions.remove(subscription)
             if last and self._link is not None:
                 self._link.unsubscribe(topic_filter)
+            elif last:
+                self._subscriptions.forsake(topic_filter)
 
     async def run(self, scope: trio.CancelScope) -> None:
         """Keep a link to the broker until ``scope`` is cancelled."""
@@ -154,6 +208,7 @@ class Connection:
                 self._config,
                 client_id=self._client_id,
                 protocol=protocol,
+                resume=self._resumable and protocol == "5",
                 tls=self._tls,
                 deliver=self._subscriptions.deliver,
                 logger=self._logger,
@@ -171,20 +226,34 @@ class Connection:
         """Use a link until it is lost, and return why it was."""
         since = trio.current_time()
         self._link = link
-        self._outage.end(protocol)
+        self.outbox.link_up()
+        self._outage.end(protocol, wanted=self._config.protocol)
         try:
+            for topic_filter in self._subscriptions.take_forsaken():
+                link.unsubscribe(topic_filter)
             for topic_filter in self._subscriptions.filters():
                 await self._resubscribe(link, topic_filter)
             await self._announce(link, b"online")
-            return await link.wait_lost()
+            return await self._send_until_lost(link)
         finally:
             self._link = None
+            self.outbox.link_lost(link.unsettled)
+            # The broker remembers the numbers of unfinished messages at QoS 2, and would take new
+            # ones with the same number for their repetition: then its session must not go on.
+            self._resumable = 2 not in link.unsettled
             self._backoff.held(trio.current_time() - since)
+
+    async def _send_until_lost(self, link: Link) -> LinkUnavailable:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.outbox.send_over, link)
+            why = await link.wait_lost()
+            nursery.cancel_scope.cancel()
+        return why
 
     async def _announce(self, link: Link, state: bytes) -> None:
         topic = self._config.availability_topic
         try:
-            await link.publish(Outgoing(topic=topic, payload=state, qos=1, retain=True))
+            await link.publish(MqttOutgoing(topic=topic, payload=state, qos=1, retain=True))
         except Retryable:
             pass  # the link is lost: its successor says it again, or the will says offline
         except Permanent as refusal:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import msgspec
 from paho.mqtt.properties import Properties
 
-from alicia_mqtt.link import Outgoing
-from alicia_scheduler.api import Permanent
+from alicia_scheduler.api import MqttOutgoing, Permanent
 
 __all__ = ["BrokerLimits"]
 
@@ -49,14 +48,14 @@ class BrokerLimits(msgspec.Struct, frozen=True, kw_only=True):
         """The QoS to use for a message that should have ``wanted``."""
         return min(wanted, self.best_qos)
 
-    def check(self, message: Outgoing) -> None:
+    def check(self, message: MqttOutgoing) -> None:
         """Hold back what the broker would answer by closing the connection for everybody.
 
         Raises:
             Permanent: the message breaks a limit.
         """
         if message.retain and not self.retains:
-            raise Permanent("the broker does not keep retained messages")
+            raise Permanent("the broker does not keep retained messages", error_class="refused")
         if self.largest is None:
             return
         size = OVERHEAD + len(message.topic.encode()) + len(message.payload)
@@ -64,5 +63,6 @@ class BrokerLimits(msgspec.Struct, frozen=True, kw_only=True):
         if size > self.largest:
             raise Permanent(
                 f"the message is too large for the broker: about {size} bytes, and it takes"
-                f" {self.largest}"
+                f" {self.largest}",
+                error_class="payload",
             )

@@ -13,10 +13,8 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol as TypingProtocol
 
-import msgspec
-
 from alicia_mqtt.config import MqttConfig, Protocol
-from alicia_scheduler.api import AliciaError, MqttMessage, Permanent, Retryable
+from alicia_scheduler.api import AliciaError, MqttMessage, MqttOutgoing, Permanent, Retryable
 
 __all__ = [
     "Deliver",
@@ -24,7 +22,6 @@ __all__ = [
     "LinkRefused",
     "LinkUnavailable",
     "OpenLink",
-    "Outgoing",
     "ProtocolUnsupported",
     "Unanswered",
     "publish_error",
@@ -33,18 +30,6 @@ __all__ = [
 Deliver = Callable[[MqttMessage, tuple[int, ...]], None]
 """Takes a message that arrived, and the numbers of the subscriptions that it matched (MQTT 5;
 empty when the broker does not tell)."""
-
-
-class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
-    """A message to publish. See :meth:`alicia_scheduler.api.MqttConnection.publish`."""
-
-    topic: str
-    payload: bytes
-    qos: int = 0
-    retain: bool = False
-    content_type: str | None = None
-    message_expiry: int | None = None
-    user_properties: tuple[tuple[str, str], ...] = ()
 
 
 class LinkUnavailable(AliciaError):
@@ -67,7 +52,7 @@ class Unanswered(LinkUnavailable):
 class Link(TypingProtocol):
     """One connection from the broker's acceptance until it is lost."""
 
-    async def publish(self, message: Outgoing) -> None:
+    async def publish(self, message: MqttOutgoing) -> None:
         """Publish, and return when it is done. A cancelled publish may or may not arrive.
 
         Raises:
@@ -92,6 +77,11 @@ class Link(TypingProtocol):
         """Wait until the link is lost, and return why."""
         ...
 
+    @property
+    def unsettled(self) -> tuple[int, ...]:
+        """The QoS of each publish that was under way when the link was lost."""
+        ...
+
 
 class OpenLink(TypingProtocol):
     """How an engine opens a link."""
@@ -102,11 +92,15 @@ class OpenLink(TypingProtocol):
         *,
         client_id: str,
         protocol: Protocol,
+        resume: bool,
         tls: ssl.SSLContext | None,
         deliver: Deliver,
         logger: logging.Logger,
     ) -> AbstractAsyncContextManager[Link]:
         """Connect within ``config.connect_timeout``; leaving the block disconnects, bounded.
+
+        With ``resume`` the session of the last link goes on, if the broker still has it (MQTT 5);
+        what came in for it meanwhile is delivered. Leaving the block ends the session.
 
         The last will is ``offline``, retained and at QoS 1, on the availability topic.
 
@@ -134,5 +128,10 @@ def publish_error(reason_code: int, name: str) -> Retryable | Permanent | None:
     if reason_code < 0x80:
         return None
     if refusal := REFUSALS.get(reason_code):
-        return Permanent(f"{refusal} (reason code 0x{reason_code:02X}, {name})")
-    return Retryable(f"the broker did not take it (reason code 0x{reason_code:02X}, {name})")
+        kind = "payload" if reason_code in (0x95, 0x99) else "refused"
+        message = f"{refusal} (reason code 0x{reason_code:02X}, {name})"
+        return Permanent(message, error_class=kind)
+    return Retryable(
+        f"the broker did not take it (reason code 0x{reason_code:02X}, {name})",
+        error_class="refused",
+    )

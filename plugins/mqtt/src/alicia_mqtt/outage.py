@@ -23,6 +23,7 @@ class Outage:
         self._since: float | None = None
         self._connected_before = False
         self._refusal_told = False
+        self._fallback_told = False
 
     def begin(self, why: LinkUnavailable) -> None:
         """Note that there is no connection."""
@@ -39,7 +40,7 @@ class Outage:
         elif first:
             self._logger.warning("no broker at %s yet: %s; trying on", self._address, why)
 
-    def end(self, protocol: Protocol) -> None:
+    def end(self, protocol: Protocol, wanted: str = "auto") -> None:
         """Note that there is a connection."""
         if self._since is None:
             self._logger.info("connected to the broker at %s (MQTT %s)", self._address, protocol)
@@ -49,6 +50,13 @@ class Outage:
                 self._address,
                 protocol,
                 trio.current_time() - self._since,
+            )
+        if wanted == "auto" and protocol == "3.1.1" and not self._fallback_told:
+            self._fallback_told = True
+            self._logger.warning(
+                "the broker at %s does not take MQTT 5: expiry, content type and user properties "
+                "of messages are left out, and refusals are not told",
+                self._address,
             )
         self._since = None
         self._connected_before = True

@@ -5,9 +5,16 @@ from __future__ import annotations
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from alicia_mqtt.link import Outgoing
+from alicia_scheduler.api import MqttOutgoing
 
-__all__ = ["connect_properties", "empty_properties", "publish_properties", "subscribe_properties"]
+__all__ = [
+    "connect_properties",
+    "empty_properties",
+    "farewell_properties",
+    "publish_properties",
+    "subscribe_properties",
+    "will_properties",
+]
 
 LARGEST_INCOMING = 1024 * 1024
 """Bytes of the largest message the broker may send."""
@@ -16,20 +23,38 @@ INCOMING_WINDOW = 100
 """Most unacknowledged messages the broker may send."""
 
 
-def connect_properties() -> Properties:
-    """Bounds for what the broker sends (MQTT 5 section 3.1.2.11)."""
+def connect_properties(session_expiry: int) -> Properties:
+    """Bounds for what the broker sends, and for how many seconds it keeps the session of a client
+    that is away (MQTT 5 section 3.1.2.11)."""
     return _properties(
-        PacketTypes.CONNECT, ReceiveMaximum=INCOMING_WINDOW, MaximumPacketSize=LARGEST_INCOMING
+        PacketTypes.CONNECT,
+        ReceiveMaximum=INCOMING_WINDOW,
+        MaximumPacketSize=LARGEST_INCOMING,
+        SessionExpiryInterval=session_expiry,
     )
 
 
-def publish_properties(message: Outgoing) -> Properties | None:
+def will_properties(delay: int) -> Properties:
+    """Seconds that the broker waits for our return before it says our last will (3.1.3.2.2)."""
+    return _properties(PacketTypes.WILLMESSAGE, WillDelayInterval=delay)
+
+
+def farewell_properties() -> Properties:
+    """Nothing of the session is to be kept (3.14.2.2.2)."""
+    return _properties(PacketTypes.DISCONNECT, SessionExpiryInterval=0)
+
+
+def publish_properties(message: MqttOutgoing) -> Properties | None:
     """What the message asks for (section 3.3.2.3), or None when it asks for nothing."""
     wanted: dict[str, object] = {}
     if message.content_type is not None:
         wanted["ContentType"] = message.content_type
     if message.message_expiry is not None:
         wanted["MessageExpiryInterval"] = message.message_expiry
+    if message.response_topic is not None:
+        wanted["ResponseTopic"] = message.response_topic
+    if message.correlation_data is not None:
+        wanted["CorrelationData"] = message.correlation_data
     if message.user_properties:
         wanted["UserProperty"] = list(message.user_properties)
     return _properties(PacketTypes.PUBLISH, **wanted) if wanted else None

@@ -11,9 +11,9 @@ from paho.mqtt import client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 
 from alicia_mqtt.limits import BrokerLimits
-from alicia_mqtt.link import Outgoing, publish_error
+from alicia_mqtt.link import publish_error
 from alicia_mqtt.properties import publish_properties
-from alicia_scheduler.api import AliciaError, Permanent, Retryable
+from alicia_scheduler.api import AliciaError, MqttOutgoing, Permanent, Retryable
 
 __all__ = ["Publish", "Request", "Sender", "Settled"]
 
@@ -39,7 +39,7 @@ class Publish(Request):
 
     __slots__ = ("message", "qos", "since")
 
-    def __init__(self, message: Outgoing) -> None:
+    def __init__(self, message: MqttOutgoing) -> None:
         super().__init__()
         self.message = message
         self.qos = message.qos
@@ -118,9 +118,14 @@ class Sender:
                 publish_properties(message) if self._properties else None,
             )
         except ValueError as error:
-            raise Permanent(f"MQTT cannot carry this message: {error}") from error
+            raise Permanent(
+                f"MQTT cannot carry this message: {error}", error_class="payload"
+            ) from error
         if sent.rc != paho.MQTT_ERR_SUCCESS:
-            raise Retryable(f"the connection did not take it: {paho.error_string(sent.rc)}")
+            raise Retryable(
+                f"the connection did not take it: {paho.error_string(sent.rc)}",
+                error_class="connection",
+            )
         publish.since = time.monotonic()
         if publish.qos:
             self._unacknowledged += 1

@@ -10,34 +10,13 @@ import trio
 
 from alicia_scheduler.api import MqttMessage
 
-__all__ = ["Subscription", "Subscriptions", "check_filter", "matches"]
+__all__ = ["Subscription", "Subscriptions", "matches"]
 
 BUFFER = 1000
 """Messages that a subscription keeps for a reader that is busy."""
 
 NUMBERS = 268_435_455
 """Largest subscription identifier (MQTT 5, section 3.8.2.1.2)."""
-
-
-def check_filter(topic_filter: str) -> str | None:
-    """Why a filter cannot be subscribed to, as half a sentence, or None when it can.
-
-    Rules of MQTT 5 sections 1.5.4 and 4.7.1.
-    """
-    if not topic_filter:
-        return "is empty"
-    if "\0" in topic_filter:
-        return "holds the control character U+0000"
-    levels = topic_filter.split("/")
-    if any("#" in level for level in levels[:-1]) or ("#" in levels[-1] and levels[-1] != "#"):
-        return "holds a '#' that is not the whole last level"
-    if any("+" in level and level != "+" for level in levels):
-        return "holds a '+' that is not a whole level"
-    try:
-        encoded = topic_filter.encode()
-    except UnicodeEncodeError:
-        return "holds a lone surrogate, which has no UTF-8 form"
-    return f"is {len(encoded)} bytes long; 65535 is the most" if len(encoded) > 65535 else None
 
 
 def matches(topic_filter: str, topic: str) -> bool:
@@ -120,10 +99,12 @@ class Subscriptions:
         self._readers: dict[str, list[Subscription]] = {}
         self._numbers: dict[str, int] = {}
         self._last_number = 0
+        self._forsaken: set[str] = set()
 
     def add(self, subscription: Subscription) -> None:
         """Let a reader take part."""
         topic_filter = subscription.topic_filter
+        self._forsaken.discard(topic_filter)
         self._readers.setdefault(topic_filter, []).append(subscription)
         if topic_filter not in self._numbers:
             self._last_number = self._last_number % NUMBERS + 1
@@ -137,6 +118,15 @@ class Subscriptions:
             return False
         del self._readers[topic_filter], self._numbers[topic_filter]
         return True
+
+    def forsake(self, topic_filter: str) -> None:
+        """Note a filter that nobody reads any more while there was no broker to be told."""
+        self._forsaken.add(topic_filter)
+
+    def take_forsaken(self) -> set[str]:
+        """The filters that a resumed session may still have, and that nobody reads."""
+        forsaken, self._forsaken = self._forsaken, set()
+        return forsaken
 
     def filters(self) -> list[str]:
         """Every filter that has a reader."""
