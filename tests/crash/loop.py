@@ -50,7 +50,13 @@ class Outcome:
 
 
 def killed_in_a_loop(
-    home: Path, *, rounds: int, one_shots: int, seed: int, defect: str | None = None
+    home: Path,
+    *,
+    rounds: int,
+    one_shots: int,
+    seed: int,
+    defect: str | None = None,
+    patience: float = 120.0,
 ) -> Outcome:
     """Kill a host at least ``rounds`` times under load, then let it finish; all is accounted.
 
@@ -73,7 +79,7 @@ def killed_in_a_loop(
             if outcome.audit.findings:
                 return outcome
         _start(host, outcome)
-        until(lambda: _all_ended(host, load), "all that was due to end", patience=120)
+        until(lambda: _all_ended(host, load), "all that was due to end", patience)
         outcome.exit_code = host.stop()
         kept, effects = host.kept(), host.effects()
         outcome.audit.at_the_end(kept, effects, heard.new())

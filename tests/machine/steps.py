@@ -23,7 +23,7 @@ from alicia_scheduler.testing.kernel import make_event
 
 __all__ = ["Steps"]
 
-LONG = 20_000.0
+LONG = 200_000.0
 """Seconds in which whatever is open comes to its end."""
 
 PERIODS = st.sampled_from([7.0, 61.0, 600.0, 3600.0])

@@ -29,6 +29,10 @@ __all__ = ["Effect", "World", "pass_time"]
 T = TypeVar("T")
 
 
+STUCK = 60.0
+"""Seconds (real ones) after which a step will not end any more."""
+
+
 class PowerLost(BaseException):
     """Nothing that was under way gets any further, not even its clean-up."""
 
@@ -93,7 +97,7 @@ class World:
         world._jobs = queue.SimpleQueue()
         world._answers = queue.SimpleQueue()
         world._active = Counter()
-        world._thread = threading.Thread(target=world._run, name="world")
+        world._thread = threading.Thread(target=world._run, name="world", daemon=True)
         world._thread.start()
         world._answers.get().unwrap()
         return world
@@ -101,7 +105,10 @@ class World:
     def do(self, job: Callable[..., Awaitable[T]], *arguments: Any) -> T:
         """Carry out one step, and everything that follows from it at this instant."""
         self._jobs.put((job, arguments))
-        answer: outcome.Outcome[T] = self._answers.get()
+        try:
+            answer: outcome.Outcome[T] = self._answers.get(timeout=STUCK)
+        except queue.Empty:
+            raise AssertionError(f"{job.__name__} waits for time, which stands still") from None
         return answer.unwrap()
 
     def clock_now(self) -> datetime:
@@ -119,7 +126,7 @@ class World:
     def end(self) -> None:
         """Take the world down."""
         self._jobs.put(None)
-        self._thread.join()
+        self._thread.join(STUCK)
 
     # -- in the loop ---------------------------------------------------------------------
 
