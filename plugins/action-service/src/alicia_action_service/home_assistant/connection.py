@@ -10,12 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
-from trio_websocket import (
-    ConnectionRejected,
-    DisconnectionTimeout,
-    HandshakeError,
-    open_websocket,
-)
+from trio_websocket import WebSocketConnection
 
 from alicia_action_service.home_assistant.config import HomeAssistantConfig
 from alicia_action_service.home_assistant.session import (
@@ -24,6 +19,7 @@ from alicia_action_service.home_assistant.session import (
     SessionLost,
     authenticate,
 )
+from alicia_action_service.home_assistant.wire import over_websocket
 from alicia_scheduler.api import ConfigError, Permanent, Retryable, ServiceContext
 
 __all__ = ["Connection", "open_connection"]
@@ -37,12 +33,6 @@ STABLE = 60.0
 FIRST_WORD = 3.0
 """Seconds that the start waits to know whether there is a connection, so that events which are due
 at once find one."""
-
-GOODBYE = 2.0
-LARGEST = 8 * 1024 * 1024
-"""Bytes of a message that we take."""
-
-TROUBLE = (HandshakeError, OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 @asynccontextmanager
@@ -87,7 +77,7 @@ class Connection:
     @property
     def connected(self) -> bool:
         """True while Home Assistant takes commands."""
-        return self._session is not None
+        return self._session is not None and self._session.alive
 
     async def command(self, message: dict[str, Any], *, until: float) -> dict[str, Any]:
         """See :meth:`alicia_action_service.HomeAssistant.command`."""
@@ -123,29 +113,19 @@ class Connection:
 
     async def _one_session(self) -> str:
         """Connect, get in, and use the session until it is lost; returns why it was."""
-        config = self._config
+        entered: list[tuple[WebSocketConnection, str]] = []
+
+        async def enter(websocket: WebSocketConnection) -> None:
+            entered.append((websocket, await authenticate(websocket, self._config.token)))
+
+        async def use() -> str:
+            websocket, version = entered[0]
+            return await self._use(Session(websocket, self._config.keepalive), version)
+
         try:
-            async with open_websocket(
-                config.host,
-                config.port,
-                config.resource,
-                use_ssl=self._tls or False,
-                connect_timeout=config.connect_timeout,
-                disconnect_timeout=GOODBYE,
-                max_message_size=LARGEST,
-            ) as websocket:
-                with trio.move_on_after(config.connect_timeout) as waiting:
-                    version = await authenticate(websocket, config.token)
-                if waiting.cancelled_caught:
-                    return "it did not let us in in time"
-                session = Session(websocket, config.keepalive)
-                return await self._use(session, version)
+            return await over_websocket(self._config, self._tls, enter, use)
         except SessionLost as lost:
             return str(lost)
-        except DisconnectionTimeout:
-            return self._why  # it was lost before, and does not even say goodbye
-        except TROUBLE as error:
-            return _words(error)
 
     async def _use(self, session: Session, version: str) -> str:
         since = trio.current_time()
@@ -153,8 +133,7 @@ class Connection:
         self._tell_back(version)
         self.decided.set()
         try:
-            self._why = await session.run()
-            return self._why
+            return await session.run()
         finally:
             self._session = None
             if trio.current_time() - since >= STABLE:
@@ -198,13 +177,3 @@ def _load_tls(config: HomeAssistantConfig) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def _words(error: BaseException) -> str:
-    if isinstance(error, ConnectionRejected):
-        return f"it answers with HTTP {error.status_code} and opens no WebSocket"
-    inner: BaseException = error
-    while (deeper := inner.__cause__ or inner.__context__) is not None:
-        inner = deeper
-    text = " ".join(str(inner).split())[:200]
-    return text or type(error).__name__

@@ -83,6 +83,11 @@ class Session:
         self._under_way: set[_Command] = set()
         self._by_number: dict[int, _Command] = {}
 
+    @property
+    def alive(self) -> bool:
+        """True until it is known to be lost."""
+        return self._why is None
+
     async def run(self) -> str:
         """Carry commands and answers until the connection is lost, and return why it was."""
         try:
