@@ -335,7 +335,8 @@ def _add_required_services(
         except ConfigError as error:
             if name not in configuration.services:  # else its own mistakes are told already
                 message = f"needs the service {name!r}, which is not configured: {error.message}"
-                found.append(ConfigError(message, path=place, hint=f"add [services.{name}]"))
+                table = f'"{name}"' if "." in name else name
+                found.append(ConfigError(message, path=place, hint=f"add [services.{table}]"))
             continue
         checked.services.append(ConfiguredService(offer, config))
         wanted.extend((further, place) for further in offer.type.requires)

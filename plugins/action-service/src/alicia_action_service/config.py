@@ -154,7 +154,7 @@ class ServiceCallConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
                 if key == "entity_id" and ENTITY.fullmatch(item) is None:
                     raise ConfigError(f"{item!r} is no entity", path=path, hint="light.kitchen")
                 if not item:
-                    raise ConfigError("is empty", path=path, hint=f"the id of a {key[:-3]}")
+                    raise ConfigError("is empty", path=path, hint=f"the id of one {key[:-3]}")
 
     def _check_bus(self) -> None:
         if (self.preset is None) == (self.request_topic is None):

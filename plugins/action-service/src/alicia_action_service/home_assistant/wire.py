@@ -129,6 +129,7 @@ async def _connected(config: HomeAssistantConfig, tls: ssl.SSLContext | None) ->
 async def _opened(
     nursery: trio.Nursery, stream: trio.abc.Stream, config: HomeAssistantConfig
 ) -> WebSocketConnection:
+    host = f"[{config.host}]" if ":" in config.host else config.host
     watched: Any = _Watched(stream)  # trio-websocket takes any stream, but says otherwise
     opened: WebSocketConnection | None = None
 
@@ -141,7 +142,7 @@ async def _opened(
         opened = await wrap_client_stream(
             nursery,
             watched,
-            f"{config.host}:{config.port}",
+            f"{host}:{config.port}",
             config.resource,
             max_message_size=LARGEST,
         )
