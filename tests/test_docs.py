@@ -14,6 +14,15 @@ from alicia_scheduler.host.discovery import find_candidates
 from alicia_scheduler.host.loader import load_plugins
 from alicia_scheduler.host.registry import Registry
 
+HOLIDAYS = """BEGIN:VCALENDAR
+BEGIN:VEVENT
+UID:1
+DTSTART;VALUE=DATE:20261221
+DTEND;VALUE=DATE:20270103
+END:VEVENT
+END:VCALENDAR
+"""
+
 DOCS = Path(__file__).parent.parent / "docs"
 
 
@@ -43,7 +52,8 @@ def registry():
 
 
 def provide(block, folder, monkeypatch):
-    """Put a value wherever the block says that its secrets come from."""
+    """Put a value wherever the block says that its secrets come from, and a calendar."""
+    folder.joinpath("holidays.ics").write_text(HOLIDAYS)
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
     for source in tomllib.loads(block).get("secrets", {}).values():
         if "env" in source:

@@ -131,6 +131,35 @@ async def test_what_the_place_knows_as_unfinished_is_settled_and_what_runs_is_no
     assert (recovery["interrupted"], recovery["rerun"]) == (1, 1)
 
 
+@pytest.mark.parametrize("slow", [1, 2])
+async def test_a_run_that_ends_while_the_place_is_looked_at_is_not_taken_for_interrupted(
+    store, autojump_clock, slow
+):
+    """The store is asked, the run ends, and only then the answer is looked at."""
+
+    async def look():
+        found = await store._store.unfinished()
+        if not store.makeshift:
+            looked.append(found)
+            if len(looked) == slow:
+                await trio.sleep(10)
+        return found
+
+    async def long(_config, _execution):
+        await trio.sleep(13)
+
+    looked = []
+    store.unfinished = look
+    event = with_event(action={"type": "long"}, max_runs=1)
+    async with running_kernel(store=store, actions={"long": long}, before=event) as k:
+        await k.clock.advance(15)
+        store.away = False
+        await k.clock.advance(30)
+        history = await k.history()
+    assert [run.status for run in looked[slow - 1]] == [Status.RUNNING]
+    assert [run.status for run in history] == [Status.COMPLETED]
+
+
 async def test_numbers_go_on_behind_those_that_the_place_knows(store, autojump_clock):
     store.there = [
         SaveFact("former sequence", 1000),

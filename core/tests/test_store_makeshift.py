@@ -398,7 +398,8 @@ async def test_a_way_back_that_fails_half_way_leaves_all_as_it_was(place, monkey
     monkeypatch.setattr(makeshift.WayBack, step, fail_once)
     async with SqliteStore.open(place.path) as store:
         runs = [SaveExecution(execution(number)) for number in range(10, 60)]
-        await store.commit([*runs, SaveState("lamp", state(70))])
+        under_way = SaveExecution(execution(9, status=Status.RUNNING))
+        await store.commit([under_way, *runs, SaveState("lamp", state(70))])
         before = await contents(store)
         place.writable = True
         with pytest.raises(StoreError, match="the disk is full"):
@@ -407,6 +408,10 @@ async def test_a_way_back_that_fails_half_way_leaves_all_as_it_was(place, monkey
         assert await contents(store) == before
         with closing(sqlite3.connect(place.path)) as connection:
             (due,) = connection.execute("SELECT next_due FROM event_states").fetchone()
+            ids = {row[0] for row in connection.execute("SELECT execution_id FROM executions")}
+        # What is under way goes with its event, or a crash would find it without.
+        assert "r10" in ids
+        assert "r9" not in ids
         # A crash now finds the event behind its history, never ahead of it.
         assert due == at(10).timestamp()
         await store.recover()

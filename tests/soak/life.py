@@ -22,7 +22,6 @@ from tests.machine.world import pass_time
 from alicia_scheduler.api import EventExecution, Permanent, Retryable
 from alicia_scheduler.kernel.definitions import save_event
 from alicia_scheduler.store import SqliteStore
-from alicia_scheduler.testing.clock import VirtualClock
 from alicia_scheduler.testing.kernel import KernelUnderTest, make_event, running_kernel
 
 __all__ = ["live"]

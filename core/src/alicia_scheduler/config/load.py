@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from alicia_scheduler.api import ConfigError
+from alicia_scheduler.api.zones import load_timezone
 from alicia_scheduler.config.calendars import read_calendar
 from alicia_scheduler.config.convert import convert_all
 from alicia_scheduler.config.document import Document
@@ -103,6 +104,7 @@ def configuration(document: Document) -> Configuration:
         if key not in TABLES:
             issues.append(_unknown(key, value))
     settings = _settings(data.get("scheduler", {}), issues)
+    folder, zone = Path(document.name).parent, load_timezone(settings.timezone)
     loaded = Configuration(
         file=Path(document.name),
         settings=settings,
@@ -113,7 +115,7 @@ def configuration(document: Document) -> Configuration:
         events=_named_tables(data, "events", issues),
         plugins=_named_tables(data, "plugins", issues),
         calendars={
-            name: read_calendar(name, table, Path(document.name).parent, issues)
+            name: read_calendar(name, table, folder, issues, zone)
             for name, table in _named_tables(data, "calendars", issues).items()
         },
         secrets=secret_sources(data.get("secrets", {}), issues),

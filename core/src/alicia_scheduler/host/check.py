@@ -14,7 +14,7 @@ import msgspec
 from alicia_scheduler.api.contracts import ScheduleContext
 from alicia_scheduler.api.descriptors import ActionType, ScheduleType, ServiceType, SinkType
 from alicia_scheduler.api.errors import ConfigError
-from alicia_scheduler.api.model import ScheduledEvent
+from alicia_scheduler.api.model import DstGap, DstOverlap, ScheduledEvent
 from alicia_scheduler.api.zones import load_timezone
 from alicia_scheduler.config.convert import convert, convert_all
 from alicia_scheduler.config.events import DEFAULT_ACTION, event_from_config
@@ -36,6 +36,7 @@ __all__ = ["Checked", "PluginTable", "check_configuration", "disabled_plugins"]
 
 T = TypeVar("T", ServiceType, SinkType)
 U = TypeVar("U", ScheduleType, ActionType)
+E = TypeVar("E", DstGap, DstOverlap)
 
 
 class PluginTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -264,12 +265,20 @@ class _EventChecker:
                 ScheduleContext(
                     timezone=zone,
                     anchor=self._now,
+                    dst_gap=_choice(DstGap, raw.get("dst_gap")),
+                    dst_overlap=_choice(DstOverlap, raw.get("dst_overlap")),
                     latitude=self._settings.latitude,
                     longitude=self._settings.longitude,
                 ),
             )
         except ConfigError as error:
             self._found.append(error.under(*place))
+
+
+def _choice(kind: type[E], value: object) -> E | None:
+    """A rule as the event names it; None when it names none, or one that does not exist, which is
+    said where it is written."""
+    return next((member for member in kind if member.value == value), None)
 
 
 def _check_names(
