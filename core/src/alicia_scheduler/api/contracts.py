@@ -8,7 +8,7 @@ and must let ``trio.Cancelled`` pass.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -139,6 +139,26 @@ class ActionContext(PluginContext, Protocol):
         Each line becomes a notification ``execution_output``. It never waits and never fails. A
         long line is cut, and lines that come too fast are counted instead of told, so that a
         chatty action floods nobody. Ask once per attempt.
+        """
+        ...
+
+    async def call_service(
+        self, name: str, data: Mapping[str, Any], execution: EventExecution
+    ) -> object | None:
+        """Call what a plugin of this host offers as a :class:`ServiceCall`, or the host itself as
+        ``scheduler.<service>``.
+
+        Args:
+            data: plain data; the service's own class validates it.
+            execution: on whose behalf.
+
+        Returns:
+            what the service answers, JSON-ready.
+
+        Raises:
+            Permanent: there is no such service (class ``not_found``), its data is wrong
+                (``invalid_data``), or it says that this cannot be done.
+            Retryable: it may work later; :class:`ServiceUnavailable` while nothing can be called.
         """
         ...
 

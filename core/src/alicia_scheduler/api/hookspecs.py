@@ -28,6 +28,7 @@ from alicia_scheduler.api.descriptors import (
     ActionType,
     HostInfo,
     ScheduleType,
+    ServiceCall,
     ServiceType,
     SinkType,
     StoreType,
@@ -62,6 +63,12 @@ def alicia_sinks(info: HostInfo) -> Iterable[SinkType]:
 @hookspec
 def alicia_services(info: HostInfo) -> Iterable[ServiceType]:
     """Long-lived parts: connections, servers. Added in API 1.0."""
+    return ()
+
+
+@hookspec
+def alicia_service_calls(info: HostInfo) -> Iterable[ServiceCall]:
+    """What can be called in this host by name and data. Added in API 1.0."""
     return ()
 
 

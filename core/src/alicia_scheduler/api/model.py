@@ -229,9 +229,9 @@ class EventExecution(msgspec.Struct, frozen=True, kw_only=True):
     plus the jitter drawn for it. ``error_class`` names the kind of an error for counting and for
     policies, beside the words for people in ``error_message``. ``steps`` is what happened to the
     execution so far, oldest first. ``retry_of`` is the execution that somebody had run again,
-    ``parent_id`` the one whose end triggered this one. An effect later than ``useful_until`` is
-    worth nothing any more: the end of the grace in which the slot may still start late. None when
-    nobody can say.
+    ``parent_id`` the one whose end, or whose service call, triggered this one. An effect later
+    than ``useful_until`` is worth nothing any more: the end of the grace in which the slot may
+    still start late. None when nobody can say.
     """
 
     execution_id: str

@@ -114,7 +114,7 @@ def check_configuration(
             _check_names(event, configuration, found)
             checked.events.append(event)
     _check_chains(checked, found)
-    _add_required_services(registry, checked)
+    _add_required_services(registry, configuration, checked, found)
     located = [configuration.locate(issue) for issue in found]
     checked.issues = sorted(
         [*configuration.issues, *located], key=lambda issue: (issue.file or "", issue.line or 0)
@@ -226,9 +226,17 @@ class _EventChecker:
                     self._found,
                     path=place,
                     templates=True,
-                    allow=partial(check_action, kind),
+                    allow=partial(self._allow, event_id, kind),
                 )
                 _check_secrets(config, self._secrets, self._found)
+
+    def _allow(self, event_id: str, kind: Offer[ActionType], config: Any) -> None:
+        try:
+            check_action(self._registry, kind, config)
+        except Unresolved as error:
+            sentence = f"events.{event_id}: {error}"
+            if sentence not in self._unresolved:
+                self._unresolved.append(sentence)
 
     def _offer(self, family: Family[U], name: str, place: tuple[str, ...]) -> Offer[U] | None:
         try:
@@ -305,22 +313,39 @@ def _check_chains(checked: Checked, found: list[ConfigError]) -> None:
                     )
 
 
-def _add_required_services(registry: Registry, checked: Checked) -> None:
+def _add_required_services(
+    registry: Registry, configuration: Configuration, checked: Checked, found: list[ConfigError]
+) -> None:
     """Services that a used action, sink or service requires run with their defaults when the
-    file does not configure them."""
-    wanted: list[type[Any]] = []
+    file does not configure them. One that has no defaults is a mistake where it is needed."""
+    wanted: list[tuple[type[Any], tuple[str, ...]]] = []
     for sink in checked.sinks:
-        wanted.extend(sink.offer.type.requires)
+        place: tuple[str, ...] = ("sinks", sink.offer.type.name)
+        wanted.extend((contract, place) for contract in sink.offer.type.requires)
     for event in checked.events:
-        action = registry.action_types.find(action_of(event.action)[0])
-        wanted.extend(action.type.requires if action is not None else ())
+        action_type, options = action_of(event.action)
+        action = registry.action_types.find(action_type)
+        place = ("events", event.event_id, "action")
+        if action is not None:
+            needed = action.type.needs(options) if action.type.needs is not None else ()
+            wanted.extend((contract, place) for contract in (*action.type.requires, *needed))
     for service in checked.services:
-        wanted.extend(service.offer.type.requires)
+        place = ("services", service.offer.type.name)
+        wanted.extend((contract, place) for contract in service.offer.type.requires)
     while wanted:
-        contract = wanted.pop()
+        contract, place = wanted.pop(0)
         provided = {service.offer.type.provides for service in checked.services}
         offer = registry.provider(contract)
         if contract in provided or offer is None:
             continue
-        checked.services.append(ConfiguredService(offer, convert({}, offer.type.config)))
-        wanted.extend(offer.type.requires)
+        name = offer.type.name
+        try:
+            config = convert({}, offer.type.config)
+        except ConfigError as error:
+            if name not in configuration.services:  # else its own mistakes are told already
+                message = f"needs the service {name!r}, which is not configured: {error.message}"
+                table = f'"{name}"' if "." in name else name
+                found.append(ConfigError(message, path=place, hint=f"add [services.{table}]"))
+            continue
+        checked.services.append(ConfiguredService(offer, config))
+        wanted.extend((further, place) for further in offer.type.requires)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import trio
 
@@ -19,7 +19,7 @@ from alicia_scheduler.host.secrets.vault import Secrets
 from alicia_scheduler.kernel.clock import Clock
 from alicia_scheduler.kernel.notifications import Notifier
 
-__all__ = ["HostContext", "RunningServices", "Surroundings"]
+__all__ = ["Calls", "HostContext", "RunningServices", "Surroundings"]
 
 T = TypeVar("T")
 
@@ -52,13 +52,24 @@ class RunningServices:
         return service  # type: ignore[no-any-return]  # up() was given what provides the contract
 
 
-@dataclass(frozen=True)
+class Calls(Protocol):
+    """Who carries out service calls."""
+
+    async def call(
+        self, name: str, data: Mapping[str, Any], execution: EventExecution
+    ) -> object | None:
+        """See :meth:`alicia_scheduler.api.ActionContext.call_service`."""
+        ...
+
+
+@dataclass
 class Surroundings:
     """What every part of every plugin of a host shares.
 
     Attributes:
         instance: the host's name on the network.
         state_dir: the host's directory, or None when it keeps nothing.
+        calls: None until the kernel is there.
     """
 
     instance: str
@@ -67,6 +78,7 @@ class Surroundings:
     services: RunningServices = field(default_factory=RunningServices)
     secrets: Secrets = field(default_factory=Secrets)
     state_dir: Path | None = None
+    calls: Calls | None = None
 
     def context(self, plugin: PluginRecord) -> HostContext:
         """The handle on the host for a part of ``plugin``."""
@@ -85,6 +97,7 @@ class HostContext:
         self.state_dir = surroundings.state_dir
         self._clock = surroundings.clock
         self._services = surroundings.services
+        self._surroundings = surroundings
 
     def now(self) -> datetime:
         return self._clock.now()
@@ -94,6 +107,14 @@ class HostContext:
 
     def progress(self, execution: EventExecution) -> Callable[[str], None]:
         return Progress(execution, self._notifier, self._clock.elapsed).tell
+
+    async def call_service(
+        self, name: str, data: Mapping[str, Any], execution: EventExecution
+    ) -> object | None:
+        calls = self._surroundings.calls
+        if calls is None:
+            raise ServiceUnavailable(f"{name} cannot be called: no kernel runs here")
+        return await calls.call(name, data, execution)
 
     async def run_sync(self, function: Callable[..., T], *args: Any) -> T:
         return await trio.to_thread.run_sync(function, *args, abandon_on_cancel=True)

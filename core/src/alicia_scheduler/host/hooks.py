@@ -18,6 +18,7 @@ from alicia_scheduler.api.descriptors import (
     ActionType,
     HostInfo,
     ScheduleType,
+    ServiceCall,
     ServiceType,
     SinkType,
     StoreType,
@@ -71,6 +72,9 @@ class PluginHooks:
 
     def services(self, info: HostInfo) -> list[ServiceType]:
         return self._collect("alicia_services", info, ServiceType)
+
+    def service_calls(self, info: HostInfo) -> list[ServiceCall]:
+        return self._collect("alicia_service_calls", info, ServiceCall)
 
     def stores(self, info: HostInfo) -> list[StoreType]:
         return self._collect("alicia_stores", info, StoreType)

@@ -10,6 +10,7 @@ import trio
 
 from alicia_scheduler.config.settings import HistorySettings, Settings
 from alicia_scheduler.host.actions import OpenActions
+from alicia_scheduler.host.calls import ServiceCalls
 from alicia_scheduler.host.check import Checked
 from alicia_scheduler.host.context import Surroundings
 from alicia_scheduler.host.finishing import Finishing
@@ -123,6 +124,7 @@ class Host:
                 self.clock,
                 kernel_settings(settings, checked.limits),
             )
+            surroundings.calls = ServiceCalls(self._registry, surroundings, self.kernel)
             records.begun_anew = self._bring_back
             for incident in store.incidents:
                 self.notifier.error(incident, kind="store")

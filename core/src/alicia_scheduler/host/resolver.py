@@ -73,7 +73,7 @@ class Resolver:
             issues,
             path=("action",),
             templates=True,
-            allow=partial(check_action, action),
+            allow=partial(check_action, self._registry, action),
         )
         if issues:
             raise issues[0]

@@ -21,7 +21,15 @@ from alicia_scheduler.kernel.planner import plan_trigger
 if TYPE_CHECKING:
     from alicia_scheduler.kernel.kernel import Kernel
 
-__all__ = ["chain", "cycle_error", "find_cycle", "follow_ups", "refuse_cycles", "targets_of"]
+__all__ = [
+    "ancestors_of",
+    "chain",
+    "cycle_error",
+    "find_cycle",
+    "follow_ups",
+    "refuse_cycles",
+    "targets_of",
+]
 
 
 DEPTH = 1000
@@ -56,7 +64,7 @@ async def chain(
     ancestors: set[str] = set()
     try:
         await kernel.catalog.load(wanted)
-        ancestors = await _ancestors(kernel, ended)
+        ancestors = await ancestors_of(kernel, ended)
     except StoreError as error:
         kernel.records.failed("read from", error)
     now = kernel.clock.now()
@@ -85,7 +93,7 @@ async def chain(
             kernel.rates.triggered(entry.event)
 
 
-async def _ancestors(kernel: Kernel, execution: EventExecution) -> set[str]:
+async def ancestors_of(kernel: Kernel, execution: EventExecution) -> set[str]:
     """The events whose executions led to this one, itself included. Circles are refused when an
     event is written, but a file and the API can close one together."""
     found = {execution.event_id}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import trio
 
-from alicia_scheduler.api import EventExecution, ServiceUnavailable
+from alicia_scheduler.api import EventExecution, Permanent, ServiceUnavailable
 
 __all__ = ["TestContext"]
 
@@ -28,6 +28,7 @@ class TestContext:
         state_dir: a directory for what must outlive the host, or None.
 
     Attributes:
+        service_calls: what :meth:`call_service` calls with data and execution, by name.
         told: what :meth:`progress` told, as pairs of execution id and line.
     """
 
@@ -49,6 +50,7 @@ class TestContext:
         self.services = services or {}
         self.settings = settings
         self.told: list[tuple[str, str]] = []
+        self.service_calls: dict[str, Callable[[Any, EventExecution], Awaitable[object]]] = {}
         self.instant = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
     def now(self) -> datetime:
@@ -68,6 +70,18 @@ class TestContext:
     def progress(self, execution: EventExecution) -> Callable[[str], None]:
         """Lines end in ``told``."""
         return lambda line: self.told.append((execution.execution_id, line))
+
+    async def call_service(
+        self, name: str, data: Mapping[str, Any], execution: EventExecution
+    ) -> object | None:
+        """What the function in ``service_calls`` answers.
+
+        Raises:
+            Permanent: there is none of this name.
+        """
+        if name not in self.service_calls:
+            raise Permanent(f"there is no service call {name!r}", error_class="not_found")
+        return await self.service_calls[name](dict(data), execution)
 
     async def run_sync(self, function: Callable[..., T], *args: Any) -> T:
         """Run ``function`` in a thread, as the host does."""
