@@ -115,3 +115,10 @@ def test_a_body_check_that_looks_for_nothing_is_refused():
     with pytest.raises(ConfigError):
         BodyCheck()
     assert JsonCheck(path="a").equals is msgspec.UNSET
+
+
+@pytest.mark.parametrize("name", ["Authorization", "Cookie", "X-Api-Key", "Proxy-Authorization"])
+def test_a_header_of_the_wrong_type_is_not_quoted(name):
+    (issue,) = issues_of(headers={name: 4711_0815})
+    assert "47110815" not in str(issue)
+    assert issue.path == ("action", "headers", name)

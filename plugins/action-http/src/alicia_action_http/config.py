@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 from msgspec import Meta
 
+from alicia_action_http.addresses import parse_address
 from alicia_action_http.expectation import BodyCheck
 from alicia_action_http.hosts import Lists, ascii_name, check_entries
 from alicia_scheduler.api import ConfigError
@@ -33,6 +34,7 @@ LARGEST = 8 * 1024 * 1024
 PEM_READ = 256 * 1024
 """Bytes of a key file that are looked at."""
 
+HOST = re.compile(r"[a-z0-9_.-]+")
 STATUS = re.compile(r"[1-5](xx|[0-9][0-9])")
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -206,7 +208,7 @@ def check_url(url: str, path: tuple[str, ...] = ()) -> None:
     try:
         parts = urlsplit(url)
         port = parts.port
-        ascii_name(parts.hostname or "")
+        host = ascii_name(parts.hostname or "")
     except ValueError:
         raise ConfigError(
             "no URL: its host or port cannot be read", path=path, hint="https://example.org/path"
@@ -223,5 +225,6 @@ def check_url(url: str, path: tuple[str, ...] = ()) -> None:
             path=path,
             hint='headers = { Authorization = { secret = "…" } }, whose value is "Basic …"',
         )
-    if not parts.hostname or port == 0 or any(char.isspace() or char < "!" for char in url):
+    named = HOST.fullmatch(host) is not None or (":" in host and parse_address(host) is not None)
+    if not named or port == 0 or any(char.isspace() or char < "!" for char in url):
         raise ConfigError("the URL names no host that could be asked", path=path)
