@@ -190,6 +190,7 @@ async def test_a_server_that_is_not_there_is_tried_again(serve, action, executio
     server.close()
     error = await failure(action, execution, Retryable, url=server.url())
     assert error.error_class == "connection"
+    assert "Connection refused" in str(error)
 
 
 async def test_a_name_that_nobody_has_is_tried_again(action, execution):

@@ -14,8 +14,9 @@ from alicia_scheduler.api import ConfigError, Permanent
 
 __all__ = ["BodyCheck", "JsonCheck", "body_wrong"]
 
-JSON_LIMIT = 2 * 1024 * 1024
-"""Bytes of a body that is read as JSON at the most: as objects it takes many times as much."""
+JSON_LIMIT = 512 * 1024
+"""Characters of a body that is read as JSON at the most. As objects it takes many times as much, and
+reading it holds up everything else, in a thread too."""
 
 REGEX_TIMEOUT = 1.0
 """Seconds that a regular expression may take: some need longer than the universe has."""
@@ -45,7 +46,7 @@ class BodyCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     Attributes:
         contains: a text that is part of it.
         matches: a regular expression that is found in it.
-        json: a place in it, read as JSON; of 2 MiB at the most.
+        json: a place in it, read as JSON; of 512 Ki characters at the most.
     """
 
     contains: str | None = None

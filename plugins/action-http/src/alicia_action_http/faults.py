@@ -98,7 +98,7 @@ def _broken(host: str, error: BaseException, mask: Mask) -> Retryable | Permanen
     cause = _tls_fault(error)
     if cause is not None:
         return Permanent(f"{host}: {cause}", error_class="tls")
-    said = mask.excerpt(str(error) or type(error).__name__, SAID)
+    said = mask.excerpt(_system_said(error) or str(error) or type(error).__name__, SAID)
     what = "no connection" if isinstance(error, httpcore.ConnectError) else "the connection broke"
     return Retryable(f"{host}: {what}: {said}", error_class="connection")
 
@@ -115,3 +115,14 @@ def _tls_fault(error: BaseException | None) -> str | None:
             return f"TLS failed: {error.reason or error}"
         error = error.__cause__ or error.__context__
     return None
+
+
+def _system_said(error: BaseException | None) -> str | None:
+    """What the operating system said at the bottom of it: "Connection refused"."""
+    said = None
+    while error is not None:
+        if isinstance(error, OSError) and error.strerror:
+            said = error.strerror
+        inner = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else None
+        error = inner or error.__cause__ or error.__context__
+    return said

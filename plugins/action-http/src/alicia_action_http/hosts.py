@@ -86,9 +86,9 @@ class Lists(NamedTuple):
     def refuses_address(self, name: str, address: Address) -> str | None:
         """Why an address of ``name`` may not be asked, or None."""
         if any(self.deny.holds(form) for form in forms(address)):
-            return f"{name} leads to {address}, which is denied by {self.owner} deny_hosts"
+            return f"{_lead(name, address)} is denied by {self.owner} deny_hosts"
         if self.allow and not (self.allow.names(name) or self.allow.holds(canonical(address))):
-            return f"{name} leads to {address}, which is not among {self.owner} allow_hosts"
+            return f"{_lead(name, address)} is not among {self.owner} allow_hosts"
         return None
 
 
@@ -117,15 +117,19 @@ class Policy(NamedTuple):
         """Why an address that the name leads to may not be connected to; or None."""
         found = forms(address)
         if any(form.is_unspecified or form.is_multicast for form in found) or BROADCAST in found:
-            return f"{host} leads to {address}, which is no address of a host"
+            return f"{_lead(host, address)} is no address of a host"
         if not self.allow_link_local and any(
             form.is_link_local or form in METADATA for form in found
         ):
-            return f"{host} leads to {address}, a link-local address or metadata service"
+            return f"{_lead(host, address)} is a link-local address or metadata service"
         for lists in self.lists:
             if refused := lists.refuses_address(ascii_name(host), address):
                 return refused
         return None
+
+
+def _lead(host: str, address: Address) -> str:
+    return host if parse_address(host) == address else f"{host} leads to {address}, which"
 
 
 BROADCAST = ipaddress.ip_address("255.255.255.255")
