@@ -1,33 +1,51 @@
-"""What came back: read up to a limit, kept in short, and held against what was expected."""
+"""What came back: read up to a limit, and kept in short."""
 
 from __future__ import annotations
 
-import json
-import zlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
+import httpcore
 import httpx
 import msgspec
+import trio
 
-from alicia_action_http.config import BodyCheck, HttpRequestConfig
-from alicia_action_http.jsonpath import find
-from alicia_action_http.network import TooLarge
-from alicia_scheduler.api import ActionContext, Permanent
+from alicia_action_http.charsets import decoded
+from alicia_action_http.config import HttpRequestConfig
+from alicia_action_http.expectation import body_wrong
+from alicia_action_http.masking import Mask
+from alicia_action_http.network import BoundedStream, TooLarge
+from alicia_action_http.unpacking import packed_by, unpacked
+from alicia_scheduler.api import ActionContext
 
-__all__ = ["Answer", "read_answer"]
+__all__ = ["Answer", "read_answer", "without_secrets"]
 
 KEPT = 16 * 1024
-"""Bytes of the body that the result keeps."""
+"""Characters of the body that the result keeps."""
 
+KEPT_JSON = 32 * 1024
+"""Bytes that they may have in JSON, where one can take six. The host cuts results at 64 KiB."""
+
+KEPT_URL = 2000
 KEPT_HEADERS = frozenset(
     {"content-type", "content-length", "date", "etag", "last-modified", "location", "retry-after"}
 )
 """Headers that the result keeps. Others may hold secrets (Set-Cookie)."""
 
 HEADER_LENGTH = 500
-REGEX_TIMEOUT = 1.0
-"""Seconds that a regular expression may take: some need longer than the universe has."""
+FRAMING = 256 * 1024
+"""Bytes that an answer may have on the wire besides its body."""
+
+ERROR_BODY = 4 * 1024
+"""Bytes that are read of the body of an answer that is an error by its status."""
+
+ERROR_TIME = 2.0
+"""Seconds that reading them may take. What counts is known already."""
+
+QUICK = 64 * 1024
+"""Bytes of a body up to which it is looked through at once, and not in a thread."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +54,8 @@ class Answer:
 
     Attributes:
         url: what was asked last, without user, password and query.
-        size: bytes of the body, unpacked.
+        mask: takes out what we told the server in confidence.
+        whole: whether the body is all there is of it.
     """
 
     status: int
@@ -44,131 +63,156 @@ class Answer:
     url: str
     headers: httpx.Headers = field(repr=False)
     body: bytes = field(repr=False)
-    size: int = 0
+    mask: Mask = field(repr=False)
+    whole: bool = True
 
     def text(self) -> str:
         """The body as text, whatever it is."""
-        return self.body.decode(_charset(self.headers), errors="replace")
+        return decoded(self.body, self.headers.get("content-type", ""))
+
+    def excerpt(self, length: int) -> tuple[str, bool]:
+        """The body's first characters, with nothing in them that must not be shown, and whether
+        anything is left out."""
+        # No encoding of text takes more than four bytes for a character.
+        head = self.body[: 4 * (length + self.mask.longest)]
+        text = decoded(head, self.headers.get("content-type", ""))
+        whole = self.whole and len(head) == len(self.body)
+        return self.mask.excerpt(text, length, whole=whole), not whole or len(text) > length
 
     def result(self, elapsed: float) -> dict[str, Any]:
-        """What the history keeps."""
+        """What the history keeps: far less than 64 KiB of JSON, whatever came."""
         kept: dict[str, Any] = {
             "status": self.status,
             "url": self.url,
             "elapsed": round(elapsed, 6),
-            "size": self.size,
+            "size": len(self.body),
             "headers": {
-                name: value[:HEADER_LENGTH]
+                name: self.mask.excerpt(shown, HEADER_LENGTH)
                 for name, value in self.headers.items()
                 if name in KEPT_HEADERS
+                and (shown := without_secrets(value) if name == "location" else value)
             },
         }
-        if len(self.body) > KEPT:
-            kept["body"] = self.body[:KEPT].decode(_charset(self.headers), errors="replace")
-            kept["cut"] = True
-        elif self.body and (parsed := self._json()) is not msgspec.UNSET:
+        parsed = self._json()
+        if parsed is not msgspec.UNSET:
             kept["json"] = parsed
         elif self.body:
-            kept["body"] = self.text()
+            text, cut = self.excerpt(KEPT)
+            kept["body"] = fitting(text, KEPT_JSON)
+            if cut or len(kept["body"]) < len(text):
+                kept["cut"] = True
         return kept
 
     async def wrong(self, config: HttpRequestConfig, context: ActionContext) -> str | None:
         """Why this is not the answer that was expected, or None when it is."""
+        check = config.expect_body
         if not config.expects(self.status):
-            return f"status {self.status} {self.reason}".rstrip()
-        if config.expect_body is None:
+            return f"status {self.status} {self.mask.text(self.reason)[:100]}".rstrip()
+        if check is None:
             return None
-        return await self._body_wrong(config.expect_body, context)
-
-    async def _body_wrong(self, check: BodyCheck, context: ActionContext) -> str | None:
-        text = self.text()
-        if check.contains is not None and check.contains not in text:
-            return f"the body does not contain {check.contains!r}"
-        if check.matches is not None:
-            found = await context.run_sync(_search, check.matches, text)
-            if not found:
-                return f"the body does not match {check.matches!r}"
-        if check.json is None:
-            return None
-        try:
-            there = find(json.loads(text), check.json.path)
-        except (ValueError, RecursionError):
-            return "the body is not JSON"
-        except LookupError:
-            return f"the body has nothing at {check.json.path!r}"
-        wanted = check.json.equals
-        if wanted is not msgspec.UNSET and (there != wanted or type(there) is not type(wanted)):
-            return f"{check.json.path} is {_short(there)}, not {_short(wanted)}"
-        return None
+        if check.matches is None and len(self.body) <= QUICK:
+            return body_wrong(check, self.text(), self.mask)
+        return await context.run_sync(lambda: body_wrong(check, self.text(), self.mask))
 
     def _json(self) -> Any:
-        if "json" not in self.headers.get("content-type", ""):
+        """The body as JSON, as far as it is some that can be kept whole; else UNSET."""
+        small = 0 < len(self.body) <= KEPT and self.whole
+        if not small or "json" not in self.headers.get("content-type", ""):
             return msgspec.UNSET
         try:
-            return msgspec.json.decode(self.body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            parsed = self.mask.data(msgspec.json.decode(self.body))
+            encoded = msgspec.json.encode(parsed)
+        except (ValueError, RecursionError, OverflowError):
             return msgspec.UNSET
+        return parsed if len(encoded) <= KEPT_JSON else msgspec.UNSET
 
 
-async def read_answer(response: httpx.Response, limit: int) -> Answer:
-    """Read an answer's body, unpacked, up to ``limit`` bytes.
+async def read_answer(
+    response: httpx.Response,
+    config: HttpRequestConfig,
+    mask: Mask,
+    run_sync: Callable[..., Awaitable[bytes]],
+) -> Answer:
+    """Read an answer's body, unpacked. When the status is an error already, only a little of it,
+    and not for long: the status is the answer.
 
     Raises:
-        TooLarge: it is longer.
+        TooLarge: it has more than ``max_response`` bytes.
+        NotUnpacked: it is packed, and broken.
     """
-    packed = b"".join([chunk async for chunk in response.aiter_raw()])
-    body = unpacked(packed, response.headers.get("content-encoding", ""), limit)
-    if body is None:
-        raise TooLarge
-    url = response.request.url
+    expected = config.expects(response.status_code)
+    if expected:
+        limit = config.max_response
+        packed, whole = await _all_of(response, limit), True
+    else:
+        limit = min(ERROR_BODY, config.max_response)
+        packed, whole = await _some_of(response, limit)
+    body = packed
+    if packed_by(response.headers.get("content-encoding", "")) is not None:
+        body = await run_sync(lambda: unpacked(packed, limit, whole=expected))
+    if len(body) > limit:
+        if expected:
+            raise TooLarge
+        body, whole = body[:limit], False
     return Answer(
         status=response.status_code,
         reason=response.reason_phrase,
-        url=str(url.copy_with(userinfo=b"", query=None, fragment=None)),
+        url=mask.excerpt(without_secrets(str(response.request.url)), KEPT_URL),
         headers=response.headers,
         body=body,
-        size=len(body),
+        mask=mask,
+        whole=whole,
     )
 
 
-def unpacked(packed: bytes, encoding: str, limit: int) -> bytes | None:
-    """A body without its compression; what cannot be unpacked stays as it is. None when that has
-    more than ``limit`` bytes, however few they were on the way."""
-    body = packed
-    if encoding.strip().lower() in ("gzip", "x-gzip", "deflate"):
-        # 32 finds out by itself whether it is gzip or zlib; -15 is deflate as some send it.
-        for bits in (32 + zlib.MAX_WBITS, -zlib.MAX_WBITS):
-            try:
-                body = zlib.decompressobj(bits).decompress(packed, limit + 1)
-            except zlib.error:
-                continue
-            break
-    return body if len(body) <= limit else None
+async def _all_of(response: httpx.Response, limit: int) -> bytes:
+    _allow(response, limit + FRAMING)
+    return b"".join([chunk async for chunk in response.aiter_raw()])
 
 
-def _search(pattern: str, text: str) -> bool:
-    import regex
-
+async def _some_of(response: httpx.Response, limit: int) -> tuple[bytes, bool]:
+    """The beginning of a body, and whether it is all of it. Nothing that goes wrong matters."""
+    _allow(response, limit)
+    chunks: list[bytes] = []
+    whole = False
     try:
-        return regex.search(pattern, text, timeout=REGEX_TIMEOUT, concurrent=True) is not None
-    except TimeoutError:
-        raise Permanent(
-            f"the regular expression {pattern!r} took more than {REGEX_TIMEOUT:g} s",
-            error_class="regex",
-        ) from None
+        with trio.move_on_after(ERROR_TIME):
+            async for chunk in response.aiter_raw():
+                chunks.append(chunk)  # noqa: PERF401 - what came before a fault is kept
+            whole = True
+    except (TooLarge, httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException):
+        pass
+    body = b"".join(chunks)
+    return body[:limit], whole and len(body) <= limit
 
 
-def _charset(headers: httpx.Headers) -> str:
-    named = headers.encoding if "charset" in headers.get("content-type", "") else "utf-8"
-    _, _, charset = headers.get("content-type", "").partition("charset=")
-    candidate = charset.split(";")[0].strip(" \"'") or named
+def _allow(response: httpx.Response, size: int) -> None:
+    """Let the connection take ``size`` bytes more, and break then."""
+    stream = response.extensions.get("network_stream")
+    if isinstance(stream, BoundedStream):
+        stream.allow(size)
+
+
+def without_secrets(url: str) -> str:
+    """A URL without user, password, query and fragment; empty when it is none."""
     try:
-        "".encode(candidate)
-    except LookupError:
-        return "utf-8"
-    return candidate
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    place = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, place, parts.path, "", ""))
 
 
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 100 else f"{text[:100]}…"
+def fitting(text: str, limit: int) -> str:
+    """As much of the beginning of a text as has at most ``limit`` bytes in JSON."""
+    if len(msgspec.json.encode(text)) <= limit:
+        return text
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (
+            (middle, high)
+            if len(msgspec.json.encode(text[:middle])) <= limit
+            else (low, middle - 1)
+        )
+    return text[:low]

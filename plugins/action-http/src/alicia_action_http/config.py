@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 from msgspec import Meta
 
-from alicia_action_http.jsonpath import parse_path
+from alicia_action_http.addresses import parse_address
+from alicia_action_http.expectation import BodyCheck
+from alicia_action_http.hosts import Lists, ascii_name, check_entries
 from alicia_scheduler.api import ConfigError
 
-__all__ = ["BodyCheck", "HttpRequestConfig", "JsonCheck"]
+__all__ = ["LARGEST", "HttpRequestConfig", "check_url"]
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -22,58 +23,20 @@ Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """The name of a header (RFC 9110 section 5.6.2)."""
 
-OURS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
+OURS = frozenset(
+    {"connection", "content-length", "host", "te", "trailer", "transfer-encoding", "upgrade"}
+)
 """Headers that the client makes from the request itself."""
 
+LARGEST = 8 * 1024 * 1024
+"""Bytes of body that are read at the most (reliability.md R56)."""
+
+PEM_READ = 256 * 1024
+"""Bytes of a key file that are looked at."""
+
+HOST = re.compile(r"[a-z0-9_.-]+")
 STATUS = re.compile(r"[1-5](xx|[0-9][0-9])")
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-
-
-class JsonCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A place in a JSON answer that must be there, and what must stand there.
-
-    Attributes:
-        path: keys and indices, as ``data.items[0].state``.
-        equals: the value there; left out, any value will do.
-    """
-
-    path: str
-    equals: Any = msgspec.UNSET
-
-    def __post_init__(self) -> None:
-        try:
-            parse_path(self.path)
-        except ValueError as error:
-            raise ConfigError(str(error), path=("path",), hint="data.items[0].state") from None
-
-
-class BodyCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the answer's body must hold; all that are given must.
-
-    Attributes:
-        contains: a text that is part of it.
-        matches: a regular expression that is found in it.
-        json: a place in it, read as JSON.
-    """
-
-    contains: str | None = None
-    matches: str | None = None
-    json: JsonCheck | None = None
-
-    def __post_init__(self) -> None:
-        if self.contains is None and self.matches is None and self.json is None:
-            raise ConfigError(
-                "nothing to look for", hint='write contains = "…", matches = "…" or json = { … }'
-            )
-        if self.matches is not None:
-            import regex
-
-            try:
-                regex.compile(self.matches)
-            except regex.error as error:
-                raise ConfigError(
-                    f"{self.matches!r} is no regular expression: {error}", path=("matches",)
-                ) from None
 
 
 class HttpRequestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -98,10 +61,9 @@ class HttpRequestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         max_response: bytes of body, unpacked, after which the request fails.
         idempotency_header: name of the header that carries the idempotency key; by default
             ``Idempotency-Key`` for methods that change something. An empty text sends none.
-        allow_hosts: patterns of host names, e.g. ``*.example.org``; others are refused.
-        deny_hosts: patterns of host names that are refused.
-        allow_link_local: whether link-local addresses may be asked, among them the metadata
-            services of cloud machines.
+        allow_hosts: patterns of host names (``*.example.org``) and ranges of addresses
+            (``10.0.0.0/8``); others are refused. They restrict what the host allows further.
+        deny_hosts: patterns of host names and ranges of addresses that are refused.
 
     Raises:
         ConfigError: something of it cannot be meant.
@@ -124,11 +86,10 @@ class HttpRequestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     expect_status: tuple[int | str, ...] = ("2xx",)
     expect_body: BodyCheck | None = None
     follow_redirects: bool = False
-    max_response: Annotated[int, Meta(ge=0, le=2**30)] = 8 * 1024 * 1024
+    max_response: Annotated[int, Meta(ge=0, le=LARGEST)] = LARGEST
     idempotency_header: str | None = None
     allow_hosts: tuple[str, ...] = ()
     deny_hosts: tuple[str, ...] = ()
-    allow_link_local: bool = False
 
     def __post_init__(self) -> None:
         check_url(self.url, ("url",))
@@ -144,11 +105,16 @@ class HttpRequestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
                 )
         if not self.expect_status:
             raise ConfigError("no status would be right", path=("expect_status",))
-        host = urlsplit(self.url).hostname or ""
-        if not self.may_ask(host):
-            raise ConfigError(
-                f"the host {host!r} is not allowed by allow_hosts and deny_hosts", path=("url",)
-            )
+        check_entries(self.allow_hosts, "allow_hosts")
+        check_entries(self.deny_hosts, "deny_hosts")
+        lists = Lists.of("the event's", self.allow_hosts, self.deny_hosts)
+        if refused := lists.refuses_name(ascii_name(urlsplit(self.url).hostname or "")):
+            raise ConfigError(refused, path=("url",))
+
+    def __repr__(self) -> str:
+        # Headers, query and body may hold secrets, and a repr ends up in tracebacks.
+        parts = urlsplit(self.url)
+        return f"HttpRequestConfig({self.method} {urlunsplit((*parts[:3], '', ''))})"
 
     @property
     def key_header(self) -> str | None:
@@ -163,29 +129,27 @@ class HttpRequestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
             str(wanted) in (str(status), f"{status // 100}xx") for wanted in self.expect_status
         )
 
-    def may_ask(self, host: str) -> bool:
-        """True when the host's name is allowed."""
-        name = host.lower().rstrip(".")
-        if any(fnmatch.fnmatchcase(name, pattern.lower()) for pattern in self.deny_hosts):
-            return False
-        return not self.allow_hosts or any(
-            fnmatch.fnmatchcase(name, pattern.lower()) for pattern in self.allow_hosts
-        )
-
     def _check_headers(self) -> None:
+        seen: set[str] = set()
         for name, value in self.headers.items():
+            if name.lower() in seen:
+                raise ConfigError(
+                    f"{name!r} is there twice: upper and lower case are the same to a header",
+                    path=("headers", name),
+                )
+            seen.add(name.lower())
             if TOKEN.fullmatch(name) is None or name.lower() in OURS:
                 raise ConfigError(
                     f"{name!r} cannot be set as a header",
                     path=("headers", name),
                     hint="letters, digits and -; Host and Content-Length follow from the request",
                 )
-            if not value.isprintable() or not value.isascii():
+            if not value.isprintable() or not value.isascii() or value != value.strip():
                 # Never quote the value: it may be a secret.
                 raise ConfigError(
                     "the value has characters that a header cannot carry",
                     path=("headers", name),
-                    hint="printable ASCII, in one line",
+                    hint="printable ASCII, in one line, without spaces around it",
                 )
         if self.idempotency_header and TOKEN.fullmatch(self.idempotency_header) is None:
             raise ConfigError(
@@ -214,22 +178,53 @@ class HttpRequestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
                 raise ConfigError(f"there is no file {file!r}", path=(key,))
         if self.key_file is not None and self.cert_file is None:
             raise ConfigError("a key needs its certificate", path=("key_file",), hint="cert_file")
+        key = "key_file" if self.key_file is not None else "cert_file"
+        if _is_encrypted(getattr(self, key)):
+            raise ConfigError(
+                "the key is encrypted, and nobody is there to type its password",
+                path=(key,),
+                hint="openssl pkey -in KEY -out PLAIN, readable only for the host's user",
+            )
+
+
+def _is_encrypted(file: str | None) -> bool:
+    if file is None:
+        return False
+    try:
+        with Path(file).open("rb") as opened:
+            text = opened.read(PEM_READ)
+    except OSError:
+        # It will be said when it is used: the host's user may not be the one who checks.
+        return False
+    return b"BEGIN ENCRYPTED PRIVATE KEY" in text or b"Proc-Type: 4,ENCRYPTED" in text
 
 
 def check_url(url: str, path: tuple[str, ...] = ()) -> None:
-    """Refuse what is no URL to ask.
+    """Refuse what is no URL to ask. Never quotes it: it may hold secrets.
 
     Raises:
-        ConfigError: the scheme, the host or the port is none.
+        ConfigError: the scheme, the host or the port is none, or there is a user in it.
     """
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError as error:
-        raise ConfigError(f"no URL: {error}", path=path) from None
+        host = ascii_name(parts.hostname or "")
+    except ValueError:
+        raise ConfigError(
+            "no URL: its host or port cannot be read", path=path, hint="https://example.org/path"
+        ) from None
     if parts.scheme not in ("http", "https"):
         raise ConfigError(
-            f"the scheme {parts.scheme!r} cannot be asked", path=path, hint="http:// or https://"
+            "the scheme cannot be asked" if parts.scheme else "the scheme is missing",
+            path=path,
+            hint="http:// or https://",
         )
-    if not parts.hostname or port == 0 or any(char.isspace() or char < "!" for char in url):
+    if parts.username is not None or parts.password is not None:
+        raise ConfigError(
+            "a user or password in the URL would be seen wherever the URL is",
+            path=path,
+            hint='headers = { Authorization = { secret = "…" } }, whose value is "Basic …"',
+        )
+    named = HOST.fullmatch(host) is not None or (":" in host and parse_address(host) is not None)
+    if not named or port == 0 or any(char.isspace() or char < "!" for char in url):
         raise ConfigError("the URL names no host that could be asked", path=path)

@@ -2,78 +2,71 @@
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from itertools import zip_longest
+from typing import Any
 
 import httpcore
 import trio
 
-__all__ = ["Forbidden", "Kind", "Pools", "TooLarge"]
+from alicia_action_http.addresses import parse_address
+from alicia_action_http.hosts import Policy
 
-IDLE = 30.0
-"""Seconds that an unused connection stays open."""
+__all__ = ["BoundedStream", "Forbidden", "NoHost", "PinnedBackend", "TooLarge"]
 
-MOST_CONNECTIONS = 50
+HEAD_LIMIT = 256 * 1024
+"""Bytes that may come before an answer's body."""
+
+STAGGER = 0.25
+"""Seconds after which the next address is tried beside those that have not answered yet (RFC 8305
+section 5)."""
+
+MOST_ADDRESSES = 8
+"""Addresses of one name that are tried."""
+
+Stream = httpcore.AsyncNetworkStream
 
 
 class Forbidden(Exception):
-    """The host leads to an address that may not be asked."""
+    """The host may not be asked, or leads only to addresses that may not."""
+
+
+class NoHost(Exception):
+    """No host can have this name."""
 
 
 class TooLarge(Exception):
     """The other side sends more than it may."""
 
 
-class Kind(NamedTuple):
-    """What tells one pool of connections from another.
-
-    Attributes:
-        limit: bytes that an answer may have on the wire.
-    """
-
-    limit: int
-    verify: bool
-    ca_file: str | None
-    cert_file: str | None
-    key_file: str | None
-    allow_link_local: bool
-
-    def tls_context(self) -> ssl.SSLContext:
-        """The context for connections of this kind.
-
-        Raises:
-            OSError, ssl.SSLError: a file cannot be read.
-        """
-        context = ssl.create_default_context(cafile=self.ca_file)
-        if not self.verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if self.cert_file is not None:
-            context.load_cert_chain(self.cert_file, self.key_file)
-        return context
-
-
 class BoundedStream(httpcore.AsyncNetworkStream):
     """A connection on which no answer is longer than it may be: then it breaks."""
 
-    def __init__(self, stream: httpcore.AsyncNetworkStream, limit: int) -> None:
+    def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        self._limit = limit
-        self._read = 0
+        self._left = HEAD_LIMIT
+
+    def allow(self, size: int) -> None:
+        """Let ``size`` bytes come from here on."""
+        self._left = size
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Read some bytes of an answer."""
-        data = await self._stream.read(max_bytes, timeout)
-        self._read += len(data)
-        if self._read > self._limit:
+        """Read some bytes of an answer.
+
+        Raises:
+            TooLarge: all that may come has come.
+        """
+        if self._left <= 0:
             raise TooLarge
+        data = await self._stream.read(min(max_bytes, self._left), timeout)
+        self._left -= len(data)
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Send a part of a request, after which an answer begins."""
-        self._read = 0
+        self._left = HEAD_LIMIT
         await self._stream.write(buffer, timeout)
 
     async def aclose(self) -> None:
@@ -85,10 +78,9 @@ class BoundedStream(httpcore.AsyncNetworkStream):
         ssl_context: ssl.SSLContext,
         server_hostname: str | None = None,
         timeout: float | None = None,
-    ) -> httpcore.AsyncNetworkStream:
+    ) -> Stream:
         """The same connection, encrypted."""
-        encrypted = await self._stream.start_tls(ssl_context, server_hostname, timeout)
-        return BoundedStream(encrypted, self._limit)
+        return BoundedStream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
 
     def get_extra_info(self, info: str) -> Any:
         """What is known about the connection."""
@@ -96,13 +88,13 @@ class BoundedStream(httpcore.AsyncNetworkStream):
 
 
 class PinnedBackend(httpcore.AsyncNetworkBackend):
-    """Looks a name up once, refuses forbidden addresses, and connects to one that is left.
+    """Looks a name up once, leaves out forbidden addresses, and connects to one that is left.
 
     Whatever the name's owner answers to a second question, nobody asks it (DNS rebinding).
     """
 
-    def __init__(self, kind: Kind) -> None:
-        self._kind = kind
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
         self._trio = httpcore.TrioBackend()
 
     async def connect_tcp(
@@ -112,30 +104,29 @@ class PinnedBackend(httpcore.AsyncNetworkBackend):
         timeout: float | None = None,
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """Connect to the first address of ``host`` that answers."""
+    ) -> Stream:
+        """Connect to the address of ``host`` that answers first.
+
+        Raises:
+            Forbidden: none of its addresses may be asked.
+            NoHost: the name is none.
+            httpcore.ConnectError, httpcore.ConnectTimeout: none answered.
+        """
+        options = None if socket_options is None else list(socket_options)
         with trio.move_on_after(timeout if timeout is not None else float("inf")):
-            try:
-                found = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_STREAM)
-            except OSError as error:
-                raise httpcore.ConnectError(f"{host} cannot be looked up: {error}") from error
-            problem: Exception = httpcore.ConnectError(f"{host} has no address")
-            for *_, (address, *_rest) in found:
-                self._check(host, str(address))
-                try:
-                    stream = await self._trio.connect_tcp(
-                        str(address), port, timeout, local_address, socket_options
-                    )
-                except httpcore.ConnectError as error:
-                    problem = error
-                else:
-                    return BoundedStream(stream, self._kind.limit)
-            raise problem
+            addresses = await self._allowed(host, port)
+            stream = await first_to_answer(
+                [
+                    partial(self._trio.connect_tcp, address, port, None, local_address, options)
+                    for address in addresses
+                ]
+            )
+            return BoundedStream(stream)
         raise httpcore.ConnectTimeout(f"{host} did not answer within {timeout:g} s")
 
     async def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
-    ) -> httpcore.AsyncNetworkStream:
+    ) -> Stream:
         """Sockets of this machine are not offered."""
         raise Forbidden("sockets of this machine may not be asked")
 
@@ -143,46 +134,76 @@ class PinnedBackend(httpcore.AsyncNetworkBackend):
         """Wait, between httpcore's own attempts."""
         await trio.sleep(seconds)
 
-    def _check(self, host: str, address: str) -> None:
-        if self._kind.allow_link_local:
-            return
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-        mapped = getattr(parsed, "ipv4_mapped", None) or parsed
-        if mapped.is_link_local or mapped in METADATA:
-            raise Forbidden(
-                f"{host} leads to {mapped}, a link-local address or metadata service; "
-                "allow_link_local = true would permit it"
-            )
+    async def _allowed(self, host: str, port: int) -> list[str]:
+        """The addresses of a name that may be asked, those of both families in turn."""
+        try:
+            found = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_STREAM)
+        except OSError as error:
+            raise httpcore.ConnectError(f"{host} cannot be looked up: {error}") from error
+        except UnicodeError:
+            raise NoHost(f"no host can be called {host}") from None
+        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        refusals: list[str] = []
+        allowed: list[str] = []
+        for address in addresses:
+            parsed = parse_address(address)
+            refused = f"{host} has no address" if parsed is None else None
+            if parsed is not None:
+                refused = self._policy.refuses_address(host, parsed)
+            if refused is None:
+                allowed.append(address)
+            else:
+                refusals.append(refused)
+        if refusals and not allowed:
+            raise Forbidden(refusals[0])
+        if not allowed:
+            raise httpcore.ConnectError(f"{host} has no address")
+        return interleaved(allowed)[:MOST_ADDRESSES]
 
 
-METADATA = frozenset(
-    {ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200")}
-)
-"""Metadata services of cloud machines that are not at a link-local address."""
+def interleaved(addresses: Sequence[str]) -> list[str]:
+    """Addresses of both families in turn, beginning with that of the first, so that a family
+    that leads nowhere costs one step and not all (RFC 8305 section 4)."""
+    families: tuple[list[str], list[str]] = ([], [])
+    for address in addresses:
+        families[(":" in address) != (":" in addresses[0])].append(address)
+    return [address for pair in zip_longest(*families) for address in pair if address is not None]
 
 
-class Pools:
-    """Pools of connections, one for each kind of connection in use. Used inside ``async with``."""
+async def first_to_answer(attempts: Sequence[Callable[[], Awaitable[Stream]]]) -> Stream:
+    """The connection that stands first. Each attempt begins :data:`STAGGER` seconds after the one
+    before, or as soon as that has failed; those that come too late are ended.
 
-    def __init__(self) -> None:
-        self._pools: dict[Kind, httpcore.AsyncConnectionPool] = {}
+    Raises:
+        httpcore.ConnectError: the first one's, when all failed.
+    """
+    won: list[Stream] = []
+    failures: dict[int, httpcore.ConnectError] = {}
 
-    def get(self, kind: Kind) -> httpcore.AsyncConnectionPool:
-        """The pool for a kind of connections.
+    async def one(number: int, failed: trio.Event) -> None:
+        try:
+            stream = await attempts[number]()
+        except httpcore.ConnectError as error:
+            failures[number] = error
+            failed.set()
+        else:
+            won.append(stream)
+            nursery.cancel_scope.cancel()
 
-        Raises:
-            OSError, ssl.SSLError: a certificate or key cannot be read.
-        """
-        if kind not in self._pools:
-            self._pools[kind] = httpcore.AsyncConnectionPool(
-                ssl_context=kind.tls_context(),
-                max_connections=MOST_CONNECTIONS,
-                keepalive_expiry=IDLE,
-                network_backend=PinnedBackend(kind),
-            )
-        return self._pools[kind]
-
-    async def close(self) -> None:
-        """Close every connection."""
-        for pool in self._pools.values():
-            await pool.aclose()
+    try:
+        async with trio.open_nursery() as nursery:
+            for number in range(len(attempts)):
+                failed = trio.Event()
+                nursery.start_soon(one, number, failed)
+                with trio.move_on_after(STAGGER):
+                    await failed.wait()
+    except BaseException:
+        for stream in won:
+            await stream.aclose()
+        raise
+    # Two may have come at the same moment.
+    for stream in won[1:]:
+        await stream.aclose()
+    if won:
+        return won[0]
+    raise failures[0]
