@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
 from alicia_schedule_cron import config as cron
 from alicia_schedule_cron.schedule import CronSchedule
@@ -20,6 +21,7 @@ from alicia_schedule_recurring.schedule import RecurringSchedule
 from alicia_schedule_rrule import config as rrule
 from alicia_schedule_rrule.schedule import RRuleSchedule
 from alicia_scheduler.api import ConfigError, DstGap, DstOverlap, ScheduleContext, instants_of
+from alicia_scheduler.cli.main import main
 
 TYPES = {
     "once": (once.OnceConfig, OnceSchedule.build),
@@ -135,3 +137,15 @@ def test_an_instant_with_an_offset_has_no_passes():
     )
     schedule = OnceSchedule.build(once.OnceConfig(run_at="2024-10-27T02:30:00+02:00"), context)
     assert schedule.instants == (utc("2024-10-27T00:30"),)
+
+
+def test_check_refuses_a_single_run_that_the_events_own_rule_leaves_out(tmp_path):
+    file = tmp_path / "home.toml"
+    file.write_text(
+        '[scheduler]\ntimezone = "Europe/Berlin"\n[events.lamp]\nschedule_type = "once"\n'
+        "schedule_config = { run_at = 2026-03-29T02:30:00 }\n"
+        'action = { type = "mqtt_publish", topic = "a" }\ndst_gap = "skip"\n'
+    )
+    result = CliRunner().invoke(main, ["check", str(file)])
+    assert result.exit_code == 1
+    assert f"{file}:5: events.lamp.schedule_config.run_at: no clock shows" in result.stderr

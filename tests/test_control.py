@@ -21,6 +21,10 @@ schedule_type = "interval"
 schedule_config = { type = "seconds", value = 1 }
 action = { topic = "home/tick", message = "x" }
 max_retries = 0
+[events.hourly]
+schedule_type = "interval"
+schedule_config = { type = "hours", value = 1 }
+action = { topic = "home/hour", message = "x" }
 [services.mqtt]
 port = 1
 """
@@ -77,10 +81,9 @@ def test_a_skipped_slot_is_recorded_as_skipped(host, tmp_path):
 
 
 def test_a_skip_can_be_undone_once(host, tmp_path):
-    alicia(tmp_path, "events", "pause", "tick")
-    for _ in range(3):
-        alicia(tmp_path, "events", "skip", "tick")
-    assert alicia(tmp_path, "events", "skip", "tick", "--undo").returncode == 0
+    assert alicia(tmp_path, "events", "skip", "hourly").returncode == 0
+    assert alicia(tmp_path, "events", "skip", "hourly", "--undo").returncode == 0
+    assert alicia(tmp_path, "events", "skip", "hourly", "--undo").returncode == 1
 
 
 def test_a_paused_event_does_not_run_until_it_is_resumed(host, tmp_path):

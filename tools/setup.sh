@@ -43,7 +43,7 @@ echo "setup: installing the packages of this repository (the first time takes a 
 # The build tool is installed once instead of once per package.
 pip install --quiet -c constraints.txt hatchling editables
 set -- $(for project in "$@"; do echo "-e $project"; done)
-pip install --quiet --no-build-isolation -c constraints.txt "$@" icalendar
+pip install --quiet --no-build-isolation -c constraints.txt "$@" icalendar jinja2
 # Only for machines without mosquitto; the demo says so if it turns out to be needed and missing.
 pip install --quiet -c constraints.txt amqtt ||
     echo "setup: amqtt could not be installed; a demo without mosquitto will not have a broker" >&2

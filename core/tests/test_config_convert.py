@@ -361,7 +361,10 @@ def test_control_characters_are_quoted_harmlessly() -> None:
     assert refused("\x1b[31m\n", int).message.isprintable()
 
 
-@pytest.mark.parametrize("name", ["password", "auth_token", "api_key", "client-secret"])
+@pytest.mark.parametrize(
+    "name",
+    ["password", "auth_token", "api_key", "client-secret", "Authorization", "Cookie", "X-Api-Key"],
+)
 def test_the_value_of_a_secret_is_never_quoted(name: str) -> None:
     too_short = Annotated[str, Meta(min_length=20)]
     for wrong, annotation in (

@@ -65,6 +65,36 @@ def test_a_schedule_whose_every_day_is_excluded_has_no_slot():
     assert excluding.next_after(datetime(2026, 1, 1, tzinfo=UTC)) is None
 
 
+class Asked:
+    """A schedule that counts how often it is asked."""
+
+    def __init__(self, schedule):
+        self.schedule = schedule
+        self.count = 0
+
+    def next_after(self, instant):
+        self.count += 1
+        return self.schedule.next_after(instant)
+
+    def describe(self):
+        return self.schedule.describe()
+
+
+@pytest.mark.parametrize(
+    ("items", "seconds", "most"),
+    [
+        (["mon", "tue", "wed", "thu", "fri", "sat", "sun"], 86_400, 1),
+        (["2026-01-01/9999-12-31"], 86_400, 1),
+        (["2026-01-01/2027-12-31"], 86_400, 2),
+        (["thu"], 7 * 86_400, 4_001),
+    ],
+)
+def test_a_row_of_excluded_days_costs_the_schedule_few_questions(items, seconds, most):
+    schedule = Asked(Every(datetime(2026, 1, 1, tzinfo=UTC), seconds))
+    Excluding(schedule, Exclusions(items, {}, BERLIN)).next_after(datetime(2026, 1, 1, tzinfo=UTC))
+    assert schedule.count <= most
+
+
 def test_a_schedule_that_ends_ends():
     excluding = Excluding(At(()), Exclusions(["sat"], {}, BERLIN))
     assert excluding.next_after(datetime(2026, 1, 1, tzinfo=UTC)) is None

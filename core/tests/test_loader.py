@@ -63,6 +63,35 @@ def test_a_sound_plugin_is_active_and_contributes(install):
     assert Registry([record]).action_types.find("say.aloud")
 
 
+CALL = """
+from msgspec import Struct
+from alicia_scheduler.api import ServiceCall, hookimpl
+
+class Data(Struct, forbid_unknown_fields=True):
+    times: int = 1
+
+async def blink(context, data, execution):
+    return {"blinked": data.times}
+
+@hookimpl
+def alicia_service_calls():
+    yield ServiceCall(name="NAME", data=Data, call=blink)
+"""
+
+
+def test_a_service_call_is_listed_with_what_else_a_plugin_brings(install):
+    install("lamp", CALL.replace("NAME", "lamp.blink"))
+    (record,) = install.load()
+    assert record.to_wire()["contributions"] == {"service_calls": ["lamp.blink"]}
+    assert Registry([record]).service_calls.find("lamp.blink")
+
+
+def test_a_plugin_that_is_called_scheduler_cannot_take_the_schedulers_domain(install):
+    install("scheduler", CALL.replace("NAME", "scheduler.explode"))
+    (record,) = install.load()
+    assert record.status is PluginStatus.BROKEN
+
+
 BROKEN = {
     "import fails": ("import nothing_of_this_name", "ModuleNotFoundError"),
     "import exits": ("raise SystemExit(3)", "SystemExit: 3"),
@@ -119,6 +148,41 @@ BROKEN = {
         GOOD.replace("NAME", "bad.say")
         + "    yield ActionType(name='bad.say', config=Config, open=open_say)\n",
         "twice",
+    ),
+    "settings that are no configuration class": (
+        GOOD.replace("NAME", "bad.say") + "\n@hookimpl\ndef alicia_settings(): yield int\n",
+        "alicia_settings yielded int",
+    ),
+    "two classes of settings": (
+        GOOD.replace("NAME", "bad.say")
+        + "\n@hookimpl\ndef alicia_settings(): return [Config, Config]\n",
+        "must yield one",
+    ),
+    "a service call without a domain": (CALL.replace("NAME", "blink"), "call it 'bad.blink'"),
+    "a service call in a foreign domain": (
+        CALL.replace("NAME", "lamp.blink"),
+        "must begin with 'bad.'",
+    ),
+    "a service call of the scheduler's": (
+        CALL.replace("NAME", "scheduler.trigger"),
+        "kept for the scheduler",
+    ),
+    "a service call in the scheduler's domain": (
+        CALL.replace("NAME", "scheduler.explode"),
+        "kept for the scheduler",
+    ),
+    "the same service call twice": (
+        CALL.replace("NAME", "bad.blink")
+        + "    yield ServiceCall(name='bad.blink', data=Data, call=blink)\n",
+        "offers the service call 'bad.blink' twice",
+    ),
+    "service calls that are none": (
+        CALL.replace("NAME", "bad.blink").replace("ServiceCall(name", "dict(name"),
+        "must yield ServiceCall",
+    ),
+    "data that are no class": (
+        CALL.replace("NAME", "bad.blink").replace("data=Data", "data={}"),
+        "has a data that is not a class",
     ),
     "config that is no class": (
         GOOD.replace("NAME", "bad.say").replace("config=Config", "config='text'"),

@@ -1,20 +1,20 @@
 """Pauses, skipped slots, exclusions, catching up and a clock that is not right yet."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 import trio
 
-from alicia_scheduler.api import Misfire, Status, to_epoch
+from alicia_scheduler.api import DstGap, Misfire, Status, to_epoch
 from alicia_scheduler.kernel.definitions import save_event, sync_origin
 from alicia_scheduler.kernel.exclusions import Excluding, Exclusions
 from alicia_scheduler.kernel.kernel import KernelSettings
 from alicia_scheduler.kernel.steering import pause, resume, skip_next, unskip
 from alicia_scheduler.store.sqlite import SqliteStore
 from alicia_scheduler.testing.clock import START
-from alicia_scheduler.testing.kernel import make_event, running_kernel
+from alicia_scheduler.testing.kernel import At, make_event, running_kernel
 
 DAY = 86_400
 
@@ -248,3 +248,105 @@ async def test_a_trusted_clock_holds_nothing_back(autojump_clock):
         await trio.sleep(11)
     assert ran(under_test) == [at(10)]
     assert under_test.told("clock_waiting") == []
+
+
+# -- edits of what decides which slots count ---------------------------------------------------
+
+
+async def edit_excludes(under_test, **fields):
+    """Save the event again with the days of its ``exclude`` left out, as the host does it."""
+    prepare = under_test.types.prepare
+
+    def prepared(event, anchor):
+        plain = prepare(event, anchor)
+        if not event.exclude:
+            return plain
+        exclusions = Exclusions(event.exclude, {}, ZoneInfo("UTC"))
+        return replace(plain, schedule=Excluding(plain.schedule, exclusions), exclusions=exclusions)
+
+    under_test.types.prepare = prepared
+    return await save_event(under_test.kernel, make_event(**fields))
+
+
+@pytest.mark.parametrize("kind", ["clock", "every"])
+async def test_an_edit_that_excludes_the_day_of_the_next_slot_moves_it(kind, autojump_clock):
+    daily = {"schedule_type": kind, "schedule_config": {"seconds": DAY}}
+    async with running_kernel() as under_test:
+        assert (await save_event(under_test.kernel, make_event(**daily))).state.next_run == at(DAY)
+        await trio.sleep(100)
+        edited = await edit_excludes(under_test, exclude=("2026-01-02",), **daily)
+        assert edited.state.next_run == at(2 * DAY)
+        await trio.sleep(2 * DAY)
+    assert ran(under_test) == [at(2 * DAY)]
+
+
+@pytest.mark.parametrize("kind", ["clock", "every"])
+async def test_an_edit_that_excludes_less_brings_the_slots_back(kind, autojump_clock):
+    daily = {"schedule_type": kind, "schedule_config": {"seconds": DAY}}
+    never = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+    async with running_kernel() as under_test:
+        record = await edit_excludes(under_test, exclude=never, **daily)
+        assert record.state.next_run is None
+        await trio.sleep(100)
+        assert (await edit_excludes(under_test, **daily)).state.next_run == at(DAY)
+
+
+async def test_a_new_rule_for_clock_changes_finds_the_next_slot_anew(autojump_clock):
+    async with running_kernel() as under_test:
+        prepare = under_test.types.prepare
+
+        def by_rule(event, anchor):
+            plain = prepare(event, anchor)
+            return replace(plain, schedule=At((at(20 if event.dst_gap == "skip" else 10),)))
+
+        under_test.types.prepare = by_rule
+        await save_event(under_test.kernel, make_event(schedule_type="clock"))
+        edited = await save_event(
+            under_test.kernel, make_event(schedule_type="clock", dst_gap=DstGap.SKIP)
+        )
+    assert edited.state.next_run == at(20)
+
+
+async def test_a_calendar_that_changed_moves_an_interval_too(autojump_clock):
+    every_day = make_event(schedule_config={"seconds": DAY}, exclude=("free",))
+
+    def sync_with(free):
+        async def sync(under_test):
+            prepare = under_test.types.prepare
+            exclusions = Exclusions(["free"], {"free": free}, ZoneInfo("UTC"))
+
+            def prepared(event, anchor):
+                plain = prepare(event, anchor)
+                schedule = Excluding(plain.schedule, exclusions)
+                return replace(plain, schedule=schedule, exclusions=exclusions)
+
+            under_test.types.prepare = prepared
+            await sync_origin(under_test.kernel, "test", [every_day])
+
+        return sync
+
+    async def next_run(store):
+        return (await store.records(["event"]))["event"].state.next_run
+
+    async with SqliteStore.open(None) as store:
+        async with running_kernel(store=store, before=sync_with(frozenset())):
+            assert await next_run(store) == at(DAY)
+        new_year = frozenset({date(2026, 1, 2)})
+        async with running_kernel(store=store, start=at(5), before=sync_with(new_year)):
+            assert await next_run(store) == at(2 * DAY)
+        async with running_kernel(store=store, start=at(9), before=sync_with(frozenset())):
+            assert await next_run(store) == at(DAY)
+
+
+async def test_a_slot_that_ran_is_not_found_anew_when_the_clock_was_set_back(autojump_clock):
+    half_hours = {"schedule_type": "clock", "schedule_config": {"seconds": 1800}}
+    async with running_kernel() as under_test:
+        await save_event(under_test.kernel, make_event(origin="file", **half_hours))
+        await trio.sleep(1801)
+        under_test.clock.step(-600)
+        await trio.sleep(1)
+        await sync_origin(under_test.kernel, "file", [make_event(origin="file", **half_hours)])
+        await trio.sleep(2400)
+        history = await under_test.history()
+    assert [run.scheduled_time for run in history] == [at(1800), at(3600)]
+    assert under_test.told("error") == []

@@ -83,6 +83,15 @@ async def test_numbers_go_on_without_a_hole_after_a_power_cut(store, autojump_cl
     assert numbers == list(range(1, len(numbers) + 1))
 
 
+async def test_a_number_that_is_saved_late_does_not_set_the_numbers_back(store, autojump_clock):
+    notifier = Notifier(VirtualClock())
+    async with Records.running(store, notifier, VirtualClock()) as records:
+        notifier.emit("alone", {"message": "saved after what follows"})
+        await records.keep([SaveFact("a", 1)], [Told("decided", {}), Told("meanwhile", {})])
+        await trio.sleep(1)
+        assert (await store.facts())["sequence"] == notifier.last == 3
+
+
 async def test_a_slot_that_the_store_refuses_leaves_no_hole_in_the_numbers(store, autojump_clock):
     event = make_event()
     slot = START.replace(second=10)

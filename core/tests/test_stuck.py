@@ -1,5 +1,6 @@
 """Actions that ignore their cancellation: told, counted, no longer waited for."""
 
+import dataclasses
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,7 @@ from alicia_scheduler.api import Mode, Status, StoreError, to_epoch
 from alicia_scheduler.kernel.definitions import save_event
 from alicia_scheduler.kernel.overdue import STUCK_LIMIT
 from alicia_scheduler.testing.clock import START
-from alicia_scheduler.testing.kernel import make_event, running_kernel
+from alicia_scheduler.testing.kernel import ScriptedTypes, make_event, running_kernel
 
 
 def at(seconds):
@@ -196,3 +197,25 @@ async def test_a_store_that_fails_while_an_attempt_is_given_up_does_not_end_the_
         under_test.kernel.store.commit = commit
         await trio.sleep(100)
         assert [run.status for run in await under_test.history("other")] == [Status.COMPLETED]
+
+
+async def test_an_action_is_given_the_time_that_its_clean_up_takes(autojump_clock):
+    async def tidy(_config, _execution):
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(8)
+
+    class Tidy(ScriptedTypes):
+        def prepare(self, event, anchor):
+            return dataclasses.replace(super().prepare(event, anchor), cleanup=10.0)
+
+    async with running_kernel(actions={"tidy": tidy}) as k:
+        k.types.__class__ = Tidy
+        event = make_event(action={"type": "tidy"}, timeout=5.0, max_runs=1, max_retries=0)
+        await save_event(k.kernel, event)
+        await k.clock.advance(30)
+        (execution,) = await k.history()
+    assert k.told("error") == []
+    assert (execution.reason, execution.duration) == ("timeout", 13.0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 from hypothesis import given, settings
@@ -71,6 +71,20 @@ def test_a_change_knows_what_the_clocks_show_on_either_side():
 
 def test_a_zone_without_changes_has_none():
     assert list(clock_changes(utc("1900-01-01"), utc("2100-01-01"), ZoneInfo("UTC"))) == []
+
+
+@pytest.mark.parametrize("year", [2500, 9998])
+def test_the_changes_of_a_far_year_are_those_that_the_zone_data_give(year):
+    for name in sorted(available_timezones()):
+        zone, begin = ZoneInfo(name), datetime(year, 1, 1, tzinfo=UTC)
+        changes = list(clock_changes(begin, begin + timedelta(days=360), zone))
+        offset = begin.astimezone(zone).utcoffset()
+        for day in range(0, 360, 3):
+            at = begin + timedelta(days=day)
+            while changes and changes[0].at <= at:
+                assert changes[0].offset_before == offset, name
+                offset = changes.pop(0).offset_after
+            assert at.astimezone(zone).utcoffset() == offset, name
 
 
 def test_the_bounds_of_a_search_for_changes_are_open_below_and_closed_above():
@@ -251,6 +265,20 @@ def test_a_reading_whose_instant_lies_beyond_the_calendar_is_left_out():
 def test_there_is_no_run_after_the_last_instant(zone):
     end = datetime.max.replace(tzinfo=UTC)
     assert runs([datetime.max], zone, ONCE, end) == []
+
+
+@pytest.mark.parametrize("policy", [ONCE, ClockPolicy(OnGap.SKIP, OnRepeat.BOTH)])
+def test_a_reading_that_is_far_off_is_looked_for_once(policy):
+    asked = []
+
+    class FarOff:
+        def first_from(self, reading):
+            asked.append(reading)
+            return datetime(9000, 6, 1, 12)
+
+    found = next_instant(FarOff(), utc("2026-01-01"), ZoneInfo("Europe/Berlin"), policy)
+    assert found == utc("9000-06-01T10:00")
+    assert len(asked) == 1
 
 
 ZONES = [*sorted({zone for zone, *_ in CHANGES}), "Africa/Cairo", "Africa/Casablanca", "UTC"]

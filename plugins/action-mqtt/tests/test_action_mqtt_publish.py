@@ -9,7 +9,7 @@ import trio.testing
 from msgspec.structs import force_setattr, replace
 
 from alicia_action_mqtt import MqttPublishConfig
-from alicia_action_mqtt.publish import open_publish
+from alicia_action_mqtt.publish import open_publish, preview_publish
 from alicia_scheduler.api import (
     EventExecution,
     Permanent,
@@ -286,6 +286,27 @@ async def test_without_the_service_it_fails_and_may_be_tried_again():
     async with open_publish(TestContext("action-mqtt")) as action:
         with pytest.raises(ServiceUnavailable):
             await action.run(MqttPublishConfig(topic="t"), EXECUTION)
+
+
+async def test_a_preview_shows_what_an_attempt_would_publish(action_at, mosquitto):
+    config = MqttPublishConfig(topic="t", message={"state": "ON"}, qos=1, retain=True)
+    message, _ = await published(action_at, mosquitto, config)
+    shown = preview_publish(config, replace(EXECUTION, start_time=NOW))
+    assert shown == {
+        "topic": "t",
+        "payload": message.payload.decode(),
+        "qos": 1,
+        "retain": True,
+        "user_properties": {},
+    }
+
+
+def test_a_preview_shows_metadata_that_travels_beside_the_message():
+    config = MqttPublishConfig(message="on", metadata="user_properties")
+    shown = preview_publish(config, EXECUTION)
+    assert shown["topic"] == "alicia/event/kitchen-lights"
+    assert shown["payload"] == "on"
+    assert shown["user_properties"]["event_id"] == "kitchen-lights"
 
 
 # -- payloads and properties -----------------------------------------------------------------------

@@ -48,6 +48,11 @@ def line(event_type: str, data: dict[str, Any], *, colour: bool = False) -> str:
             "▸ started      Porch light             slot 23:15:13      late  0.003 s",
         ),
         (
+            "execution_output",
+            {"event_id": "porch", "execution_id": "x1", "line": "copying\x1b[2J 3 of 4"},
+            "│ output       porch                   copying\\u001b[2J 3 of 4",
+        ),
+        (
             "execution_completed",
             execution(start_time=NOW, end_time=NOW + timedelta(seconds=0.25)),
             (

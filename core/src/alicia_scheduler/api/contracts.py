@@ -8,7 +8,7 @@ and must let ``trio.Cancelled`` pass.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -96,6 +96,12 @@ class PluginContext(Protocol):
         ...
 
     @property
+    def settings(self) -> Any:
+        """The plugin's own keys of ``[plugins.<name>]``: an instance of the class that its hook
+        ``alicia_settings`` names, or None when it names none."""
+        ...
+
+    @property
     def state_dir(self) -> Path | None:
         """The host's directory for what must outlive it, which no other host uses at the same
         time; None when this host keeps nothing. Name files after the plugin."""
@@ -126,6 +132,35 @@ class PluginContext(Protocol):
 
 class ActionContext(PluginContext, Protocol):
     """What :attr:`ActionType.open` is given."""
+
+    def progress(self, execution: EventExecution) -> Callable[[str], None]:
+        """A function that tells what an attempt is doing, one line a call, while it runs.
+
+        Each line becomes a notification ``execution_output``. It never waits and never fails. A
+        long line is cut, and lines that come too fast are counted instead of told, so that a
+        chatty action floods nobody. Ask once per attempt.
+        """
+        ...
+
+    async def call_service(
+        self, name: str, data: Mapping[str, Any], execution: EventExecution
+    ) -> object | None:
+        """Call what a plugin of this host offers as a :class:`ServiceCall`, or the host itself as
+        ``scheduler.<service>``.
+
+        Args:
+            data: plain data; the service's own class validates it.
+            execution: on whose behalf.
+
+        Returns:
+            what the service answers, JSON-ready.
+
+        Raises:
+            Permanent: there is no such service (class ``not_found``), its data is wrong
+                (``invalid_data``), or it says that this cannot be done.
+            Retryable: it may work later; :class:`ServiceUnavailable` while nothing can be called.
+        """
+        ...
 
 
 class SinkContext(PluginContext, Protocol):

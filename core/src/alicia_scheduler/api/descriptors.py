@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +16,18 @@ from alicia_scheduler.api.contracts import (
     Sink,
     SinkContext,
 )
+from alicia_scheduler.api.model import EventExecution
 from alicia_scheduler.api.store import Store, StoreContext
 
-__all__ = ["ActionType", "HostInfo", "ScheduleType", "ServiceType", "SinkType", "StoreType"]
+__all__ = [
+    "ActionType",
+    "HostInfo",
+    "ScheduleType",
+    "ServiceCall",
+    "ServiceType",
+    "SinkType",
+    "StoreType",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +75,19 @@ class ActionType:
         open: async context manager, entered once per host when first needed, that yields the
             :class:`Action`.
         requires: contracts of services that must run; the host starts their providers.
+        needs: the contracts that an action needs besides, from its options as they are written.
+        check: called with a validated configuration and the plugin's settings when an event is
+            written; raises ``ConfigError`` when this host does not allow it. The settings are
+            None where no configuration of a host is at hand.
+        calls: the service call of this host, as name and data, that a validated configuration
+            makes, or None. The host checks both when an event is written, and puts mistakes at
+            the keys ``service`` and ``data``.
         default_timeout: seconds per attempt for events that do not set ``timeout``.
+        cleanup: seconds that a run may take to end once it is cancelled, from the options of the
+            action as they are written. Two more, and it counts as stuck.
+        preview: what a run with a validated configuration would do, JSON-ready, for
+            ``alicia events test``. It does nothing and waits for nothing. Secrets in the
+            configuration it gets are ``***`` already.
         summary: one line for listings.
     """
 
@@ -74,7 +95,32 @@ class ActionType:
     config: type[Any]
     open: Callable[[ActionContext], AbstractAsyncContextManager[Action]]
     requires: tuple[type[Any], ...] = ()
+    needs: Callable[[dict[str, Any]], tuple[type[Any], ...]] | None = None
+    check: Callable[[Any, Any], None] | None = None
+    calls: Callable[[Any], tuple[str, dict[str, Any]] | None] | None = None
     default_timeout: float | None = None
+    cleanup: Callable[[dict[str, Any]], float] | None = None
+    preview: Callable[[Any, EventExecution], object] | None = None
+    summary: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceCall:
+    """Something that can be called in this host by name and data, as ``domain.service`` in Home
+    Assistant: by the action ``service_call``, and by :meth:`ActionContext.call_service`.
+
+    Attributes:
+        name: ``<plugin>.<service>``; other domains are kept for first-party plugins.
+        data: class of its data, as for :class:`ScheduleType`.
+        call: does it, and returns what is worth keeping (JSON-ready) or None. It is given the
+            context of this plugin, the validated data, and the execution that calls; it runs
+            within that execution, and raises what :meth:`Action.run` may.
+        summary: one line for listings.
+    """
+
+    name: str
+    data: type[Any]
+    call: Callable[[ActionContext, Any, EventExecution], Awaitable[object | None]]
     summary: str = ""
 
 

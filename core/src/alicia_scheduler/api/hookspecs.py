@@ -28,6 +28,7 @@ from alicia_scheduler.api.descriptors import (
     ActionType,
     HostInfo,
     ScheduleType,
+    ServiceCall,
     ServiceType,
     SinkType,
     StoreType,
@@ -66,8 +67,22 @@ def alicia_services(info: HostInfo) -> Iterable[ServiceType]:
 
 
 @hookspec
+def alicia_service_calls(info: HostInfo) -> Iterable[ServiceCall]:
+    """What can be called in this host by name and data. Added in API 1.0."""
+    return ()
+
+
+@hookspec
 def alicia_stores(info: HostInfo) -> Iterable[StoreType]:
     """Keepers of events and executions. Added in API 1.0."""
+    return ()
+
+
+@hookspec
+def alicia_settings(info: HostInfo) -> Iterable[type]:
+    """One class of the plugin's own keys in ``[plugins.<name>]``: what whoever runs the host
+    decides for all events. It is a class as for :class:`ScheduleType`, and its instance is
+    :attr:`PluginContext.settings`. Added in API 1.0."""
     return ()
 
 

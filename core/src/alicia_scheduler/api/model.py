@@ -59,6 +59,7 @@ class Trigger(StrEnum):
     RETRY = "retry"
     CATCHUP = "catchup"
     RECOVERY = "recovery"
+    CHAIN = "chain"
 
 
 class Mode(StrEnum):
@@ -118,6 +119,9 @@ class ScheduledEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     ``pause_on_failure`` failed executions in a row the event pauses itself. Of those that wait for
     a place, the highest ``priority`` is first; ``limit`` names a limit of the configuration that
     the event shares with others.
+
+    ``on_success``, ``on_failure`` and ``on_complete`` (either of the two) name events that are
+    triggered when an execution has ended so, with all its attempts.
     """
 
     event_id: str
@@ -153,6 +157,9 @@ class ScheduledEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     dst_gap: DstGap | None = None
     dst_overlap: DstOverlap | None = None
     on_interrupted: OnInterrupted = OnInterrupted.RERUN
+    on_success: tuple[str, ...] = ()
+    on_failure: tuple[str, ...] = ()
+    on_complete: tuple[str, ...] = ()
     created_at: datetime
     updated_at: datetime
     revision: int = 1
@@ -221,9 +228,10 @@ class EventExecution(msgspec.Struct, frozen=True, kw_only=True):
     ``overlap``, ``grace``, ``coalesced``, ``crash``, ``shutdown``, …). ``due_time`` is the slot
     plus the jitter drawn for it. ``error_class`` names the kind of an error for counting and for
     policies, beside the words for people in ``error_message``. ``steps`` is what happened to the
-    execution so far, oldest first. ``retry_of`` is the execution that somebody had run again. An
-    effect later than ``useful_until`` is worth nothing any more: the end of the grace in which the
-    slot may still start late. None when nobody can say.
+    execution so far, oldest first. ``retry_of`` is the execution that somebody had run again,
+    ``parent_id`` the one whose end, or whose service call, triggered this one. An effect later
+    than ``useful_until`` is worth nothing any more: the end of the grace in which the slot may
+    still start late. None when nobody can say.
     """
 
     execution_id: str
@@ -243,6 +251,7 @@ class EventExecution(msgspec.Struct, frozen=True, kw_only=True):
     next_attempt_at: datetime | None = None
     steps: tuple[Step, ...] = ()
     retry_of: str | None = None
+    parent_id: str | None = None
     useful_until: datetime | None = None
 
     @property

@@ -29,6 +29,7 @@ __all__ = [
     "Damaged",
     "DropNotifications",
     "Due",
+    "FORMER",
     "ExecutionPlace",
     "RemoveEvent",
     "SaveEvent",
@@ -40,6 +41,11 @@ __all__ = [
     "Store",
     "StoreContext",
 ]
+
+
+FORMER = "former "
+"""Before the name of a fact: what a store knew that could not be read at first. See
+:meth:`Store.recover`."""
 
 
 class SaveEvent(msgspec.Struct, frozen=True):
@@ -187,6 +193,12 @@ class Store(Protocol):
         """False when what is committed ends with the process."""
         ...
 
+    @property
+    def makeshift(self) -> bool:
+        """True while the store is in memory only because its place cannot be written. Then
+        :meth:`recover` tries to go on there."""
+        ...
+
     async def commit(self, changes: Sequence[Change]) -> None:
         """Apply ``changes`` in order, all or none, and return when they are durable.
 
@@ -283,12 +295,18 @@ class Store(Protocol):
         ...
 
     async def recover(self) -> str:
-        """Put what is stored aside, begin an empty store, and say so in one sentence.
+        """Mend the store, and say in one sentence how. The sentence joins :attr:`incidents`.
 
-        For a :class:`StoreError` that is ``damaged``. The sentence joins :attr:`incidents`.
+        - While it is :attr:`makeshift`: go on at its place, which has everything afterwards that
+          was kept in memory. Executions whose slot the place knows to have run are left out, and
+          facts that memory did not begin with stay as the place has them.
+        - Otherwise, for a :class:`StoreError` that is ``damaged``: put what is stored aside and
+          begin an empty store.
+
+        Only one call at a time.
 
         Raises:
-            StoreError: that cannot be done either; it can be tried again.
+            StoreError: that cannot be done either; all is as before, and it can be tried again.
         """
         ...
 

@@ -18,7 +18,7 @@ left out the whole of 2011-12-30), so nothing here assumes it: the facts come fr
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -53,6 +53,14 @@ PROBE = timedelta(days=2)
 """How far apart a year is probed for changes of the clock. Two changes that cancel each other have
 never been closer than just under four days (Freetown, September 1939); a test holds this against
 the installed zone data."""
+
+FROM_HERE_BY_RULE = 2100
+"""From this year on zone data list no changes one by one (theirs end in 2037 or, where Ramadan
+counts, in 2087); a test holds this against the installed zone data."""
+
+CALENDAR_CYCLE = 400
+DAYS_OF_A_CYCLE = timedelta(days=146_097)
+"""After so many years, which are so many days, the calendar repeats, weekdays included."""
 
 FARTHEST_BACK = timedelta(days=2)
 """More than clocks have ever been set back (a day less an hour, Kwajalein 1969). So long after
@@ -133,8 +141,23 @@ def clock_changes(after: datetime, until: datetime, zone: ZoneInfo) -> Iterator[
                 yield change
 
 
-@lru_cache(maxsize=1024)
 def _changes_in(year: int, zone: ZoneInfo) -> tuple[ClockChange, ...]:
+    """The changes in a year of UTC.
+
+    From :data:`FROM_HERE_BY_RULE` on a zone has one rule by month, week and weekday for ever
+    (RFC 9636, section 3.3.1), and the calendar repeats after 400 years, which are whole weeks.
+    """
+    if year < FROM_HERE_BY_RULE + CALENDAR_CYCLE:
+        return _probed_changes_in(year, zone)
+    cycles = (year - FROM_HERE_BY_RULE) // CALENDAR_CYCLE
+    return tuple(
+        replace(change, at=change.at + cycles * DAYS_OF_A_CYCLE)
+        for change in _probed_changes_in(year - cycles * CALENDAR_CYCLE, zone)
+    )
+
+
+@lru_cache(maxsize=2048)
+def _probed_changes_in(year: int, zone: ZoneInfo) -> tuple[ClockChange, ...]:
     """The changes in a year of UTC."""
     changes = []
     low = max(EARLIEST, datetime(year, 1, 1, tzinfo=UTC) - SECOND) if year > 1 else EARLIEST
@@ -292,6 +315,7 @@ def next_instant(
     if start is None:
         return None
     reading = readings.first_from(start)
+    searched = start
     while True:
         try:
             until = after + FARTHEST_BACK if reading is None else _instant(reading, offset)
@@ -304,12 +328,16 @@ def next_instant(
             coming = _coming_repeat(reading, until, zone)
             if coming is None or not policy.drops_first_pass(coming):
                 return until
-            after, reading = until, readings.first_from(coming.reading_before)
+            after, searched = until, coming.reading_before
+            reading = readings.first_from(searched)
             continue
         if policy.catches_up(change) and reading is not None and reading < change.reading_after:
             return change.at
-        if not policy.drops_second_pass(change):
-            reading = readings.first_from(change.reading_after)
+        reached = change.reading_after
+        known = searched <= reached and (reading is None or reading >= reached)
+        if not known and not policy.drops_second_pass(change):
+            searched = reached
+            reading = readings.first_from(searched)
         after, offset = change.at, change.offset_after
 
 

@@ -7,6 +7,7 @@ import click
 from alicia_scheduler.api.model import EventRecord, from_epoch, to_wire
 from alicia_scheduler.cli.output import fail, local_time, print_json, print_table
 from alicia_scheduler.cli.state import opened_store, state_options, told_host
+from alicia_scheduler.cli.trial import test
 
 __all__ = ["events"]
 
@@ -79,6 +80,9 @@ def trigger(event: str, config: str | None, state_dir: str | None) -> None:
     for execution in told_host(config, state_dir, "events/trigger", event_id=event)["executions"]:
         why = f": {execution['error_message']}" if execution["error_message"] else ""
         click.echo(f"{event}: execution {execution['execution_id']} {execution['status']}{why}")
+
+
+events.add_command(test)
 
 
 def _row(record: EventRecord) -> list[str]:

@@ -22,6 +22,7 @@ from alicia_scheduler.control.server import serve_unix
 from alicia_scheduler.foresight.lint import Finding
 from alicia_scheduler.host.host import Host
 from alicia_scheduler.host.lastresort import LastResort
+from alicia_scheduler.host.secrets.redaction import keep_secrets_out
 
 __all__ = ["run"]
 
@@ -30,6 +31,9 @@ CLOSING = 15.0
 
 AT_ONCE = 2.0
 """Seconds after a second signal after which the process ends, whatever is still open."""
+
+DOOR_EVERY = 10.0
+"""Seconds between two attempts to make the control socket where that was not possible."""
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +62,7 @@ def run(config: str) -> None:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
+    keep_secrets_out(checked.secrets.redactor)
     for warning in warnings_of(registry, checked):
         click.echo(f"warning: {warning}", err=True)
     # sqlite3 gives the interpreter away at every row, so beside a busy loop the store's thread
@@ -103,13 +108,18 @@ async def _warn_ahead(host: Host, look_ahead: Callable[[], list[Finding]]) -> No
 
 
 async def _answer_commands(host: Host, state_dir: Path) -> None:
-    """Open the control door once the schedule runs. The schedule does not depend on it."""
+    """Open the control door once the schedule runs. The schedule does not depend on it: where the
+    door cannot be made, as on a disk that may not be written, that is tried again and again."""
     await host.started.wait()
-    try:
-        if host.kernel is not None:
+    told = False
+    while host.kernel is not None:
+        try:
             await serve_unix(host.kernel, state_dir / SOCKET_FILE)
-    except OSError as error:
-        logger.warning("no control socket: %s", error)
+        except OSError as error:
+            if not told:
+                logger.warning("no control socket yet: %s", error)
+            told = True
+        await trio.sleep(DOOR_EVERY)
 
 
 async def _obey_signals(host: Host, scope: trio.CancelScope, resort: LastResort) -> None:

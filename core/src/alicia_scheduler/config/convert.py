@@ -27,6 +27,14 @@ from alicia_scheduler.config.shapes import (
     metas_of,
     tag_of,
 )
+from alicia_scheduler.config.standins import (
+    Made,
+    NoSample,
+    StandIn,
+    Unknown,
+    holds_unknown,
+    without_stand_ins,
+)
 from alicia_scheduler.config.wording import (
     expected,
     found,
@@ -122,15 +130,18 @@ def _object(raw: object, annotation: Any, path: Path, issues: Issues) -> Any:
             message = f"the key {quote(field.key)} is missing"
             hint = f"it takes {expected(field.annotation)}"
             issues.append(ConfigError(message, path=path, hint=hint))
-    if len(issues) > before:
+    if len(issues) > before or any(value is _FAILED for value in values.values()):
         return _FAILED
     try:
         return cls(**values)
     except ConfigError as error:
-        issues.append(error.under(*path))
+        # What is said about a value that nobody knows yet means nothing.
+        if not holds_unknown(raw, error.path):
+            issues.append(error.under(*path))
     except (ValueError, TypeError) as error:
         message = str(error.args[0]) if error.args else type(error).__name__
-        issues.append(ConfigError(message, path=path))
+        if not holds_unknown(raw, ()):
+            issues.append(ConfigError(message, path=path))
     return _FAILED
 
 
@@ -155,6 +166,8 @@ def _unknown_keys(raw: Mapping[Any, Any], cls: Any, path: Path, issues: Issues) 
 
 def _value(raw: object, annotation: Any, path: Path, issues: Issues) -> Any:
     """One value becomes what ``annotation`` says."""
+    if isinstance(raw, StandIn):
+        return _stood_for(raw, annotation, path, issues)
     alternatives = arms(annotation)
     if raw is None and allows_none(annotation):
         return None
@@ -165,6 +178,28 @@ def _value(raw: object, annotation: Any, path: Path, issues: Issues) -> Any:
         arm, walk = walked[0]
         return walk(raw, arm, path, issues)
     return _union(raw, annotation, walked, path, issues)
+
+
+def _stood_for(raw: StandIn, annotation: Any, path: Path, issues: Issues) -> Any:
+    """What stands in for a value becomes a value of this type."""
+    if isinstance(raw, Unknown):
+        if not raw.fits(annotation):
+            message = f"must be {expected(annotation)}, and {raw.what} is text"
+            issues.append(ConfigError(message, path=path, hint=raw.hint))
+            return _FAILED
+        try:
+            return raw.sample(annotation)
+        except NoSample:
+            return _FAILED
+    if not isinstance(raw, Made):
+        raise TypeError(f"a stand-in of an unknown kind: {raw!r}")
+    complaints: Issues = []
+    value = _value(raw.value, annotation, path, complaints)
+    if value is _FAILED and isinstance(raw.value, (bool, int, float)):
+        value = _value(raw.text(raw.value), annotation, path, [])
+    if value is _FAILED:
+        issues.extend(complaints)
+    return value
 
 
 def _union(
@@ -260,7 +295,7 @@ def _list(raw: object, annotation: Any, path: Path, issues: Issues) -> Any:
         _value(item, argument, (*path, index), issues)
         for index, (item, argument) in enumerate(zip(raw, arguments, strict=True))
     ]
-    if len(issues) > before:
+    if len(issues) > before or any(item is _FAILED for item in items):
         return _FAILED
     if issubclass(origin, (tuple, frozenset)):
         return origin(items)
@@ -281,7 +316,8 @@ def _table(raw: object, annotation: Any, path: Path, issues: Issues) -> Any:
         )
         for key, value in raw.items()
     }
-    return table if len(issues) == before else _FAILED
+    failed = len(issues) > before or any(value is _FAILED for value in table.values())
+    return _FAILED if failed else table
 
 
 def _check_length(
@@ -297,12 +333,12 @@ def _scalar(
 ) -> Any:
     """A value without inner structure, checked by msgspec."""
     if bare(annotation) is Any:
-        return raw
+        return without_stand_ins(raw)
     if isinstance(raw, float) and not math.isfinite(raw):
         issues.append(ConfigError(f"must be a finite number, not {raw}", path=path))
         return _FAILED
     try:
-        return msgspec.convert(raw, annotation, strict=strict)
+        return msgspec.convert(without_stand_ins(raw), annotation, strict=strict)
     except msgspec.ValidationError as error:
         issues.append(_translated(str(error), raw, annotation, path))
         return _FAILED

@@ -89,6 +89,9 @@ class EventTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     dst_gap: DstGap | None = None
     dst_overlap: DstOverlap | None = None
     on_interrupted: OnInterrupted = OnInterrupted.RERUN
+    on_success: tuple[Text, ...] = ()
+    on_failure: tuple[Text, ...] = ()
+    on_complete: tuple[Text, ...] = ()
 
 
 def event_from_config(

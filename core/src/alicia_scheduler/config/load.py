@@ -10,10 +10,12 @@ from typing import Any
 import msgspec
 
 from alicia_scheduler.api import ConfigError
+from alicia_scheduler.api.zones import load_timezone
 from alicia_scheduler.config.calendars import read_calendar
 from alicia_scheduler.config.convert import convert_all
 from alicia_scheduler.config.document import Document
 from alicia_scheduler.config.limits import read_limits
+from alicia_scheduler.config.secrets import SecretSource, secret_sources
 from alicia_scheduler.config.settings import HistorySettings, Settings, check_timezone
 from alicia_scheduler.config.wording import found, quote, suggest
 
@@ -29,6 +31,7 @@ TABLES = (
     "plugins",
     "calendars",
     "limits",
+    "secrets",
 )
 
 
@@ -46,6 +49,7 @@ class Configuration:
         events: ``[events.<id>]`` by id.
         plugins: ``[plugins.<name>]`` by name.
         calendars: the days of ``[calendars.<name>]`` by name.
+        secrets: where the values of ``[secrets]`` come from, by name.
         limits: the capacity of ``[limits.<name>]`` by name.
         issues: every mistake found so far, with file and line, in order of lines.
     """
@@ -58,6 +62,7 @@ class Configuration:
     events: dict[str, Table]
     plugins: dict[str, Table]
     calendars: dict[str, frozenset[date]]
+    secrets: dict[str, SecretSource]
     limits: dict[str, int]
     issues: list[ConfigError]
     document: Document = field(repr=False)
@@ -99,6 +104,7 @@ def configuration(document: Document) -> Configuration:
         if key not in TABLES:
             issues.append(_unknown(key, value))
     settings = _settings(data.get("scheduler", {}), issues)
+    folder, zone = Path(document.name).parent, load_timezone(settings.timezone)
     loaded = Configuration(
         file=Path(document.name),
         settings=settings,
@@ -109,9 +115,10 @@ def configuration(document: Document) -> Configuration:
         events=_named_tables(data, "events", issues),
         plugins=_named_tables(data, "plugins", issues),
         calendars={
-            name: read_calendar(name, table, Path(document.name).parent, issues)
+            name: read_calendar(name, table, folder, issues, zone)
             for name, table in _named_tables(data, "calendars", issues).items()
         },
+        secrets=secret_sources(data.get("secrets", {}), issues),
         limits=read_limits(_named_tables(data, "limits", issues), issues),
         issues=issues,
         document=document,

@@ -26,7 +26,9 @@ __all__ = [
 MAX_QUOTE = 60
 """Longest quotation of a value in a message, in characters."""
 
-_SECRET = re.compile(r"pass(word|wd|phrase)|secret|token|credential|api_?key", re.IGNORECASE)
+_SECRET = re.compile(
+    r"pass(word|wd|phrase)|secret|token|credential|api[_-]?key|authorization|cookie", re.IGNORECASE
+)
 
 _WORDS: dict[Any, str] = {
     Any: "anything",

@@ -15,27 +15,30 @@ from alicia_scheduler.control.messages import SOCKET_FILE
 __all__ = ["NoHost", "call"]
 
 TIMEOUT = 30.0
-"""Seconds that a command may take."""
+"""Seconds that a command may take, unless it is known to take longer."""
 
 
 class NoHost(Exception):
     """No host answers for a state directory."""
 
 
-def call(state_dir: Path, name: str, **arguments: Any) -> Any:
+def call(state_dir: Path, name: str, *, timeout: float = TIMEOUT, **arguments: Any) -> Any:
     """Send one command to the host of ``state_dir`` and return its result. Blocking.
+
+    Args:
+        timeout: seconds that the host has to answer.
 
     Raises:
         NoHost: none runs, or it does not answer.
         CommandError: the host refused the command.
     """
-    return trio.run(_call, state_dir / SOCKET_FILE, name, arguments)
+    return trio.run(_call, state_dir / SOCKET_FILE, name, timeout, arguments)
 
 
-async def _call(path: Path, name: str, arguments: dict[str, Any]) -> Any:
+async def _call(path: Path, name: str, timeout: float, arguments: dict[str, Any]) -> Any:
     answer: dict[str, Any] | None = None
     try:
-        with trio.fail_after(TIMEOUT):
+        with trio.fail_after(timeout):
             stream = await trio.open_unix_socket(str(path))
             async with stream, trio.open_nursery() as nursery:
                 connection = await wrap_client_stream(nursery, stream, "localhost", "/")

@@ -45,6 +45,15 @@ class PauseArguments(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     until: datetime | None = None
 
 
+class TestArguments(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The event that is meant, and whether its action is really run, once."""
+
+    __test__ = False  # its name begins as pytest's test classes do
+
+    event_id: str
+    live: bool = False
+
+
 class ExecutionArguments(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The execution that is meant, by its id."""
 
@@ -110,6 +119,27 @@ async def _resume(kernel: Kernel, arguments: EventArguments) -> Any:
     return {"paused_until": None}
 
 
+async def _test(kernel: Kernel, arguments: TestArguments) -> Any:
+    # Imported here, as the command line imports this module for its names alone.
+    from alicia_scheduler.host.resolver import Resolver
+    from alicia_scheduler.host.trial import live_run, trial_execution, trial_run
+
+    await kernel.catalog.load([arguments.event_id])
+    entry = kernel.catalog.get(arguments.event_id)
+    if entry is None:
+        raise KeyError(arguments.event_id)
+    if entry.prepared is None:
+        raise ValueError(entry.problem)
+    if not isinstance(kernel.types, Resolver):
+        raise ValueError("this host runs no installed actions")
+    execution = trial_execution(entry.record, kernel.clock.now())
+    answer = await trial_run(kernel.types, entry.record, entry.prepared, execution)
+    answer["live"] = None
+    if arguments.live and answer["problem"] is None:
+        answer["live"] = await live_run(kernel.types, entry.record, entry.prepared, execution)
+    return answer
+
+
 async def _cancel(kernel: Kernel, arguments: ExecutionArguments) -> Any:
     if not await kernel.cancel(arguments.execution_id, "cancelled"):
         raise KeyError(arguments.execution_id)
@@ -128,6 +158,7 @@ COMMANDS: dict[str, Command] = {
         Command("events/unskip", EventArguments, _unskip, "Take the last skip back."),
         Command("events/pause", PauseArguments, _pause, "Pause an event."),
         Command("events/resume", EventArguments, _resume, "End the pause of an event."),
+        Command("events/test", TestArguments, _test, "Try an event outside its history."),
         Command("executions/cancel", ExecutionArguments, _cancel, "Cancel an execution."),
         Command("executions/retry", ExecutionArguments, _retry, "Run an ended execution again."),
     )

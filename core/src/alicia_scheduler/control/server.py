@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import struct
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,9 @@ async def serve_unix(kernel: Kernel, path: Path) -> None:
     try:
         await trio.serve_listeners(handle, [listener])
     finally:
-        _remove(path)
+        # On a disk that became read-only it stays behind.
+        with suppress(OSError):
+            _remove(path)
 
 
 def _remove(path: Path) -> None:
@@ -60,6 +63,9 @@ def _bound(path: Path) -> trio.socket.SocketType:
     before = os.umask(0o177)
     try:
         raw.bind(str(path))
+    except BaseException:
+        raw.close()
+        raise
     finally:
         os.umask(before)
     raw.listen(CONNECTION_LIMIT)

@@ -60,7 +60,7 @@ class OpenActions:
         self, offer: Offer[ActionType], task_status: trio.TaskStatus[str | None]
     ) -> None:
         name = offer.type.name
-        context = self._surroundings.context(offer.plugin.name)
+        context = self._surroundings.context(offer.plugin)
         opened = False
         try:
             async with offer.type.open(context) as action:

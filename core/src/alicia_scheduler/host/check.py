@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,33 +14,43 @@ import msgspec
 from alicia_scheduler.api.contracts import ScheduleContext
 from alicia_scheduler.api.descriptors import ActionType, ScheduleType, ServiceType, SinkType
 from alicia_scheduler.api.errors import ConfigError
-from alicia_scheduler.api.model import ScheduledEvent
+from alicia_scheduler.api.model import DstGap, DstOverlap, ScheduledEvent
 from alicia_scheduler.api.zones import load_timezone
 from alicia_scheduler.config.convert import convert, convert_all
 from alicia_scheduler.config.events import DEFAULT_ACTION, event_from_config
 from alicia_scheduler.config.limits import check_limit
 from alicia_scheduler.config.load import Configuration
 from alicia_scheduler.config.plain import plain_all
-from alicia_scheduler.host.registry import Family, Offer, Registry, action_of
+from alicia_scheduler.config.wording import suggest
+from alicia_scheduler.host.loader import PluginStatus
+from alicia_scheduler.host.recipes import Recipe, read_options
+from alicia_scheduler.host.registry import Family, Offer, Registry, action_of, check_action
 from alicia_scheduler.host.resolver import exclusions_of
+from alicia_scheduler.host.secrets.vault import Secrets
 from alicia_scheduler.host.services import ConfiguredService
 from alicia_scheduler.host.sinks import ConfiguredSink, SinkOptions
+from alicia_scheduler.kernel.chains import cycle_error, find_cycle
 from alicia_scheduler.kernel.prepared import Unresolved
 
 __all__ = ["Checked", "PluginTable", "check_configuration", "disabled_plugins"]
 
 T = TypeVar("T", ServiceType, SinkType)
 U = TypeVar("U", ScheduleType, ActionType)
+E = TypeVar("E", DstGap, DstOverlap)
 
 
 class PluginTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[plugins.<name>]``: what a host does with an installed plugin.
+    """``[plugins.<name>]``: what a host does with an installed plugin. The other keys of the table
+    are the plugin's own, if it has a class of settings.
 
     Attributes:
         enabled: False leaves it alone: it is listed but not imported.
     """
 
     enabled: bool = True
+
+
+PLUGIN_KEYS = PluginTable.__struct_fields__
 
 
 @dataclass
@@ -57,6 +68,7 @@ class Checked:
     issues: list[ConfigError] = field(default_factory=list)
     unresolved: list[str] = field(default_factory=list)
     calendars: dict[str, frozenset[date]] = field(default_factory=dict)
+    secrets: Secrets = field(default_factory=Secrets)
     limits: dict[str, int] = field(default_factory=dict)
 
 
@@ -66,7 +78,8 @@ def disabled_plugins(configuration: Configuration) -> set[str]:
     disabled = set()
     for name, raw in configuration.plugins.items():
         found: list[ConfigError] = []
-        table = convert_all(raw, PluginTable, found, path=("plugins", name))
+        ours = {key: value for key, value in raw.items() if key in PLUGIN_KEYS}
+        table = convert_all(ours, PluginTable, found, path=("plugins", name))
         configuration.issues.extend(configuration.locate(issue) for issue in found)
         if table is not None and not table.enabled:
             disabled.add(name)
@@ -77,8 +90,13 @@ def check_configuration(
     configuration: Configuration, registry: Registry, *, now: datetime
 ) -> Checked:
     """Check everything, collecting all mistakes; each has the file and the line it stands on."""
-    checked = Checked(calendars=configuration.calendars, limits=configuration.limits)
+    checked = Checked(
+        calendars=configuration.calendars,
+        limits=configuration.limits,
+        secrets=Secrets(configuration.secrets, configuration.file.parent),
+    )
     found: list[ConfigError] = []
+    _take_plugin_settings(configuration, registry, found)
     checked.services = [
         ConfiguredService(offer, config)
         for offer, config in _parts(
@@ -86,7 +104,7 @@ def check_configuration(
         )
     ]
     checked.sinks = list(_sinks(configuration.sinks, registry.sinks, found, checked))
-    checker = _EventChecker(registry, configuration, found, checked.unresolved, now)
+    checker = _EventChecker(registry, configuration, found, checked, now)
     for event_id, raw in configuration.events.items():
         event = event_from_config(
             event_id, raw, now=now, origin="file", issues=found, path=("events", event_id)
@@ -95,12 +113,30 @@ def check_configuration(
         if event is not None:
             _check_names(event, configuration, found)
             checked.events.append(event)
-    _add_required_services(registry, checked)
+    _check_chains(checked, found)
+    _add_required_services(registry, configuration, checked, found)
     located = [configuration.locate(issue) for issue in found]
     checked.issues = sorted(
         [*configuration.issues, *located], key=lambda issue: (issue.file or "", issue.line or 0)
     )
     return checked
+
+
+def _take_plugin_settings(
+    configuration: Configuration, registry: Registry, found: list[ConfigError]
+) -> None:
+    """Give each active plugin its own keys of ``[plugins.<name>]``."""
+    for plugin in registry.plugins:
+        if plugin.status is not PluginStatus.ACTIVE:
+            continue
+        raw = configuration.plugins.get(plugin.name, {})
+        own = {key: value for key, value in raw.items() if key not in PLUGIN_KEYS}
+        path = ("plugins", plugin.name)
+        settings = plugin.contributions.settings
+        if settings is not None:
+            plugin.settings = convert_all(own, settings, found, path=path)
+        elif own:
+            convert_all(own, PluginTable, found, path=path)
 
 
 def _parts(
@@ -119,10 +155,16 @@ def _parts(
         except ConfigError as error:
             found.append(error.under(table, name))
         else:
-            before = len(found)
-            config = convert_all(options, offer.type.config, found, path=(table, name))
-            if len(found) == before:
+            path = (table, name)
+            config = read_options(options, offer.type.config, found, path=path, templates=False)
+            if config is not None:
+                _check_secrets(config, checked.secrets, found)
                 yield offer, config
+
+
+def _check_secrets(config: object, secrets: Secrets, found: list[ConfigError]) -> None:
+    if isinstance(config, Recipe):
+        config.check_secrets(secrets, found)
 
 
 def _sinks(
@@ -153,13 +195,14 @@ class _EventChecker:
         registry: Registry,
         configuration: Configuration,
         found: list[ConfigError],
-        unresolved: list[str],
+        checked: Checked,
         now: datetime,
     ) -> None:
         self._registry = registry
         self._settings = configuration.settings
         self._found = found
-        self._unresolved = unresolved
+        self._unresolved = checked.unresolved
+        self._secrets = checked.secrets
         self._now = now
 
     def check(self, event_id: str, raw: dict[str, Any]) -> None:
@@ -177,7 +220,23 @@ class _EventChecker:
             action_type, options = action_of(plain_all(action, []))
             kind = self._offer(self._registry.action_types, action_type, (*place, "type"))
             if kind is not None:
-                convert_all(options, kind.type.config, self._found, path=place)
+                config = read_options(
+                    options,
+                    kind.type.config,
+                    self._found,
+                    path=place,
+                    templates=True,
+                    allow=partial(self._allow, event_id, kind),
+                )
+                _check_secrets(config, self._secrets, self._found)
+
+    def _allow(self, event_id: str, kind: Offer[ActionType], config: Any) -> None:
+        try:
+            check_action(self._registry, kind, config)
+        except Unresolved as error:
+            sentence = f"events.{event_id}: {error}"
+            if sentence not in self._unresolved:
+                self._unresolved.append(sentence)
 
     def _offer(self, family: Family[U], name: str, place: tuple[str, ...]) -> Offer[U] | None:
         try:
@@ -206,12 +265,20 @@ class _EventChecker:
                 ScheduleContext(
                     timezone=zone,
                     anchor=self._now,
+                    dst_gap=_choice(DstGap, raw.get("dst_gap")),
+                    dst_overlap=_choice(DstOverlap, raw.get("dst_overlap")),
                     latitude=self._settings.latitude,
                     longitude=self._settings.longitude,
                 ),
             )
         except ConfigError as error:
             self._found.append(error.under(*place))
+
+
+def _choice(kind: type[E], value: object) -> E | None:
+    """A rule as the event names it; None when it names none, or one that does not exist, which is
+    said where it is written."""
+    return next((member for member in kind if member.value == value), None)
 
 
 def _check_names(
@@ -228,22 +295,57 @@ def _check_names(
             found.append(error.under("events", event.event_id))
 
 
-def _add_required_services(registry: Registry, checked: Checked) -> None:
-    """Services that a used action, sink or service requires run with their defaults when the
-    file does not configure them."""
-    wanted: list[type[Any]] = []
-    for sink in checked.sinks:
-        wanted.extend(sink.offer.type.requires)
+def _check_chains(checked: Checked, found: list[ConfigError]) -> None:
+    """Refuse circles of triggers, and tell of events that the file does not have: they may have
+    been made through the API."""
+    events = {event.event_id: event for event in checked.events}
     for event in checked.events:
-        action = registry.action_types.find(action_of(event.action)[0])
-        wanted.extend(action.type.requires if action is not None else ())
+        circle = find_cycle(events, event.event_id)
+        if circle is not None:
+            found.append(cycle_error(circle).under("events", event.event_id))
+        for key in ("on_success", "on_failure", "on_complete"):
+            for name in getattr(event, key):
+                if name not in events:
+                    hint = suggest(name, list(events), likely=list(events), noun="events")
+                    checked.unresolved.append(
+                        f"events.{event.event_id}.{key}: there is no event {name!r} in this file"
+                        f" ({hint})"
+                    )
+
+
+def _add_required_services(
+    registry: Registry, configuration: Configuration, checked: Checked, found: list[ConfigError]
+) -> None:
+    """Services that a used action, sink or service requires run with their defaults when the
+    file does not configure them. One that has no defaults is a mistake where it is needed."""
+    wanted: list[tuple[type[Any], tuple[str, ...]]] = []
+    for sink in checked.sinks:
+        place: tuple[str, ...] = ("sinks", sink.offer.type.name)
+        wanted.extend((contract, place) for contract in sink.offer.type.requires)
+    for event in checked.events:
+        action_type, options = action_of(event.action)
+        action = registry.action_types.find(action_type)
+        place = ("events", event.event_id, "action")
+        if action is not None:
+            needed = action.type.needs(options) if action.type.needs is not None else ()
+            wanted.extend((contract, place) for contract in (*action.type.requires, *needed))
     for service in checked.services:
-        wanted.extend(service.offer.type.requires)
+        place = ("services", service.offer.type.name)
+        wanted.extend((contract, place) for contract in service.offer.type.requires)
     while wanted:
-        contract = wanted.pop()
+        contract, place = wanted.pop(0)
         provided = {service.offer.type.provides for service in checked.services}
         offer = registry.provider(contract)
         if contract in provided or offer is None:
             continue
-        checked.services.append(ConfiguredService(offer, convert({}, offer.type.config)))
-        wanted.extend(offer.type.requires)
+        name = offer.type.name
+        try:
+            config = convert({}, offer.type.config)
+        except ConfigError as error:
+            if name not in configuration.services:  # else its own mistakes are told already
+                message = f"needs the service {name!r}, which is not configured: {error.message}"
+                table = f'"{name}"' if "." in name else name
+                found.append(ConfigError(message, path=place, hint=f"add [services.{table}]"))
+            continue
+        checked.services.append(ConfiguredService(offer, config))
+        wanted.extend((further, place) for further in offer.type.requires)

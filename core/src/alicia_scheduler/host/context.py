@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import trio
 
 from alicia_scheduler.api.errors import ServiceUnavailable
+from alicia_scheduler.api.model import EventExecution
+from alicia_scheduler.host.loader import PluginRecord
+from alicia_scheduler.host.progress import Progress
+from alicia_scheduler.host.secrets.vault import Secrets
 from alicia_scheduler.kernel.clock import Clock
 from alicia_scheduler.kernel.notifications import Notifier
 
-__all__ = ["HostContext", "RunningServices", "Surroundings"]
+__all__ = ["Calls", "HostContext", "RunningServices", "Surroundings"]
 
 T = TypeVar("T")
 
@@ -48,22 +52,35 @@ class RunningServices:
         return service  # type: ignore[no-any-return]  # up() was given what provides the contract
 
 
-@dataclass(frozen=True)
+class Calls(Protocol):
+    """Who carries out service calls."""
+
+    async def call(
+        self, name: str, data: Mapping[str, Any], execution: EventExecution
+    ) -> object | None:
+        """See :meth:`alicia_scheduler.api.ActionContext.call_service`."""
+        ...
+
+
+@dataclass
 class Surroundings:
     """What every part of every plugin of a host shares.
 
     Attributes:
         instance: the host's name on the network.
         state_dir: the host's directory, or None when it keeps nothing.
+        calls: None until the kernel is there.
     """
 
     instance: str
     clock: Clock
     notifier: Notifier
     services: RunningServices = field(default_factory=RunningServices)
+    secrets: Secrets = field(default_factory=Secrets)
     state_dir: Path | None = None
+    calls: Calls | None = None
 
-    def context(self, plugin: str) -> HostContext:
+    def context(self, plugin: PluginRecord) -> HostContext:
         """The handle on the host for a part of ``plugin``."""
         return HostContext(plugin, self)
 
@@ -71,19 +88,33 @@ class Surroundings:
 class HostContext:
     """Implements every context of :mod:`alicia_scheduler.api.contracts`, one per plugin part."""
 
-    def __init__(self, plugin: str, surroundings: Surroundings) -> None:
-        self.plugin = plugin
+    def __init__(self, plugin: PluginRecord, surroundings: Surroundings) -> None:
+        self.plugin = plugin.name
+        self.settings = plugin.settings
         self.instance = surroundings.instance
+        self.logger = logging.getLogger(f"alicia_scheduler.plugin.{plugin.name}")
+        self._notifier = surroundings.notifier
         self.state_dir = surroundings.state_dir
-        self.logger = logging.getLogger(f"alicia_scheduler.plugin.{plugin}")
         self._clock = surroundings.clock
         self._services = surroundings.services
+        self._surroundings = surroundings
 
     def now(self) -> datetime:
         return self._clock.now()
 
     def service(self, contract: type[T]) -> T:
         return self._services.get(contract)
+
+    def progress(self, execution: EventExecution) -> Callable[[str], None]:
+        return Progress(execution, self._notifier, self._clock.elapsed).tell
+
+    async def call_service(
+        self, name: str, data: Mapping[str, Any], execution: EventExecution
+    ) -> object | None:
+        calls = self._surroundings.calls
+        if calls is None:
+            raise ServiceUnavailable(f"{name} cannot be called: no kernel runs here")
+        return await calls.call(name, data, execution)
 
     async def run_sync(self, function: Callable[..., T], *args: Any) -> T:
         return await trio.to_thread.run_sync(function, *args, abandon_on_cancel=True)

@@ -18,10 +18,12 @@ from alicia_scheduler.api.descriptors import (
     ActionType,
     HostInfo,
     ScheduleType,
+    ServiceCall,
     ServiceType,
     SinkType,
     StoreType,
 )
+from alicia_scheduler.config.shapes import is_object
 
 __all__ = ["HookFault", "PluginHooks"]
 
@@ -71,8 +73,24 @@ class PluginHooks:
     def services(self, info: HostInfo) -> list[ServiceType]:
         return self._collect("alicia_services", info, ServiceType)
 
+    def service_calls(self, info: HostInfo) -> list[ServiceCall]:
+        return self._collect("alicia_service_calls", info, ServiceCall)
+
     def stores(self, info: HostInfo) -> list[StoreType]:
         return self._collect("alicia_stores", info, StoreType)
+
+    def settings(self, info: HostInfo) -> type[Any] | None:
+        offered: list[type[Any]] = self._collect("alicia_settings", info, type)
+        if len(offered) > 1:
+            raise HookFault("alicia_settings yielded several classes; it must yield one")
+        if not offered:
+            return None
+        if not is_object(offered[0]):
+            raise HookFault(
+                f"alicia_settings yielded {offered[0].__name__}; "
+                "give a msgspec Struct, a dataclass or an attrs class"
+            )
+        return offered[0]
 
     def commands(self, info: HostInfo) -> list[click.Command]:
         return self._collect("alicia_commands", info, click.Command)

@@ -10,8 +10,10 @@ import trio
 
 from alicia_scheduler.config.settings import HistorySettings, Settings
 from alicia_scheduler.host.actions import OpenActions
+from alicia_scheduler.host.calls import ServiceCalls
 from alicia_scheduler.host.check import Checked
 from alicia_scheduler.host.context import Surroundings
+from alicia_scheduler.host.finishing import Finishing
 from alicia_scheduler.host.history import HistoryKeeper
 from alicia_scheduler.host.kernelsettings import kernel_settings
 from alicia_scheduler.host.registry import Registry
@@ -25,6 +27,7 @@ from alicia_scheduler.kernel.kernel import Kernel
 from alicia_scheduler.kernel.loop import run_kernel
 from alicia_scheduler.kernel.notifications import Notifier, Told
 from alicia_scheduler.kernel.records import Records
+from alicia_scheduler.kernel.recovery import take_over
 from alicia_scheduler.store.lock import StateLock
 from alicia_scheduler.store.schema import STORE_FILE
 from alicia_scheduler.store.sqlite import SqliteStore
@@ -57,7 +60,7 @@ class Host:
         history: HistorySettings | None = None,
     ) -> None:
         self.clock = clock or SystemClock()
-        self.notifier = Notifier(self.clock)
+        self.notifier = Notifier(self.clock, redact=checked.secrets.redactor.data)
         self.started = trio.Event()
         self.kernel: Kernel | None = None
         self._settings = settings
@@ -92,12 +95,13 @@ class Host:
     async def _run_with(self, store_file: Path | None) -> None:
         settings, checked = self._settings, self._checked
         surroundings = Surroundings(
-            settings.instance, self.clock, self.notifier, state_dir=self._state_dir
+            settings.instance,
+            self.clock,
+            self.notifier,
+            secrets=checked.secrets,
+            state_dir=self._state_dir,
         )
         actions = OpenActions(surroundings)
-        resolver = Resolver(
-            self._registry, settings, checked.calendars, actions, limits=checked.limits
-        )
         journal = any(sink.options.durable for sink in checked.sinks)
         async with (
             SqliteStore.open(store_file) as store,
@@ -106,12 +110,21 @@ class Host:
             sinks_running(checked.sinks, surroundings, records),
             actions.running(),
         ):
+            resolver = Resolver(
+                self._registry,
+                settings,
+                checked.calendars,
+                actions,
+                limits=checked.limits,
+                finishing=Finishing(checked.secrets, store, self.clock.now),
+            )
             self.kernel = Kernel(
                 records,
                 resolver,
                 self.clock,
                 kernel_settings(settings, checked.limits),
             )
+            surroundings.calls = ServiceCalls(self._registry, surroundings, self.kernel)
             records.begun_anew = self._bring_back
             for incident in store.incidents:
                 self.notifier.error(incident, kind="store")
@@ -119,10 +132,11 @@ class Host:
                 await self._run_kernel(self.kernel)
 
     async def _bring_back(self) -> None:
-        """A damaged store was begun anew: what the file defines is there again at once."""
+        """The store is another one: what the configuration defines is there at once, and what
+        only this store knows comes alive."""
         if self.kernel is not None:
             await sync_origin(self.kernel, "file", self._checked.events)
-            self.kernel.agenda.restart()
+            await take_over(self.kernel)
 
     async def _run_kernel(self, kernel: Kernel) -> None:
         sync = partial(sync_origin, kernel, "file", self._checked.events)

@@ -20,9 +20,25 @@ KNOWN: dict[str, dict[str, str]] = {
         "solar": "alicia-schedule-solar",
         "rrule": "alicia-schedule-rrule",
     },
-    "action type": {"mqtt_publish": "alicia-action-mqtt"},
+    "action type": {
+        "mqtt_publish": "alicia-action-mqtt",
+        "http_request": "alicia-action-http",
+        "script_execution": "alicia-action-script",
+        "service_call": "alicia-action-service",
+    },
     "sink": {"mqtt": "alicia-sink-mqtt", "log": "alicia-sink-log"},
-    "service": {"mqtt": "alicia-mqtt", "broker": "alicia-broker"},
+    "service": {
+        "mqtt": "alicia-mqtt",
+        "broker": "alicia-broker",
+        "home_assistant": "alicia-action-service",
+    },
+    "service call": {
+        f"scheduler.{service}": "alicia-scheduler"
+        for service in (
+            *("trigger", "cancel", "enable", "disable"),
+            *("pause", "resume", "skip", "unskip"),
+        )
+    },
     "store": {},
 }
 
@@ -52,11 +68,12 @@ def missing_type(kind: str, name: str, installed: Iterable[str]) -> tuple[str, s
         if first is not None and near[0] not in set(installed):
             hint += f" (pip install {first})"
         return sentence, hint, False
-    if "." in name:
-        plugin = name.split(".", 1)[0]
+    domain = name.split(".", 1)[0]
+    ours = any(known.startswith(f"{domain}.") for known in KNOWN[kind])
+    if "." in name and not ours:
         return (
             f"the {kind} {name!r} is not installed",
-            f"install the plugin {plugin!r} that brings it",
+            f"install the plugin {domain!r} that brings it",
             True,
         )
     return sentence, "known ones: " + ", ".join(names) if names else None, False

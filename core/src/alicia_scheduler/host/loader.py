@@ -23,6 +23,7 @@ from alicia_scheduler.api.descriptors import (
     ActionType,
     HostInfo,
     ScheduleType,
+    ServiceCall,
     ServiceType,
     SinkType,
     StoreType,
@@ -56,7 +57,9 @@ class Contributions:
     action_types: Sequence[ActionType] = ()
     sinks: Sequence[SinkType] = ()
     services: Sequence[ServiceType] = ()
+    service_calls: Sequence[ServiceCall] = ()
     stores: Sequence[StoreType] = ()
+    settings: type[Any] | None = None
     commands: Sequence[click.Command] = ()
 
     def by_kind(self) -> dict[str, Sequence[Any]]:
@@ -66,6 +69,7 @@ class Contributions:
             "action type": self.action_types,
             "sink": self.sinks,
             "service": self.services,
+            "service call": self.service_calls,
             "store": self.stores,
         }
 
@@ -77,6 +81,8 @@ class PluginRecord:
     Attributes:
         reason: one sentence that says why the status is not ``active``.
         import_time: seconds that importing it took.
+        settings: its own keys of ``[plugins.<name>]`` as its class of settings, once a
+            configuration has been checked; None before, and for a plugin without such a class.
     """
 
     name: str
@@ -86,6 +92,7 @@ class PluginRecord:
     reason: str | None = None
     import_time: float | None = None
     contributions: Contributions = field(default_factory=Contributions)
+    settings: Any = None
 
     def to_wire(self) -> dict[str, Any]:
         """The record as ``alicia plugins list --json`` shows it."""
@@ -162,7 +169,9 @@ def _load(candidate: Candidate, record: PluginRecord, info: HostInfo) -> None:
             action_types=hooks.action_types(info),
             sinks=hooks.sinks(info),
             services=hooks.services(info),
+            service_calls=hooks.service_calls(info),
             stores=hooks.stores(info),
+            settings=hooks.settings(info),
             commands=hooks.commands(info),
         )
         _check_names(candidate, contributions)
@@ -190,23 +199,27 @@ def _check_names(candidate: Candidate, contributions: Contributions) -> None:
                 raise HookFault(f"it offers the {kind} {name!r} twice")
             seen.add(name)
             _check_namespace(candidate, kind, name)
-            if not isinstance(item.config, type):
+            what = "data" if isinstance(item, ServiceCall) else "config"
+            if not isinstance(getattr(item, what), type):
                 raise HookFault(
-                    f"the {kind} {name!r} has a config that is not a class; "
+                    f"the {kind} {name!r} has a {what} that is not a class; "
                     "give a msgspec Struct, a dataclass or an attrs class"
                 )
 
 
 def _check_namespace(candidate: Candidate, kind: str, name: str) -> None:
+    owner = KNOWN[kind].get(name)
+    if owner == candidate.distribution:
+        return
+    domain = name.split(".", 1)[0]
     if "." not in name:
-        owner = KNOWN[kind].get(name)
-        if owner == candidate.distribution:
-            return
         taken = f"belongs to {owner}" if owner else "is kept for first-party plugins"
         raise HookFault(
             f"the {kind} name {name!r} {taken}: call it '{_namespace(candidate)}.{name}'"
         )
-    if name.split(".", 1)[0] != _namespace(candidate):
+    if any(known.startswith(f"{domain}.") for known in KNOWN[kind]):
+        raise HookFault(f"the {kind} name {name!r} has a domain that is kept for the scheduler")
+    if domain != _namespace(candidate):
         raise HookFault(
             f"the {kind} name {name!r} is outside its namespace: "
             f"it must begin with '{_namespace(candidate)}.'"

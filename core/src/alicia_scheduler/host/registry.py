@@ -10,6 +10,7 @@ from alicia_scheduler.api.contracts import Schedule, ScheduleContext
 from alicia_scheduler.api.descriptors import (
     ActionType,
     ScheduleType,
+    ServiceCall,
     ServiceType,
     SinkType,
     StoreType,
@@ -19,11 +20,12 @@ from alicia_scheduler.config.convert import convert
 from alicia_scheduler.config.events import DEFAULT_ACTION
 from alicia_scheduler.host.known import missing_type
 from alicia_scheduler.host.loader import PluginRecord, PluginStatus
+from alicia_scheduler.host.schedulercalls import SCHEDULER, SCHEDULER_CALLS
 from alicia_scheduler.kernel.prepared import Unresolved
 
-__all__ = ["Family", "Offer", "Registry", "action_of", "build_schedule"]
+__all__ = ["Family", "Offer", "Registry", "action_of", "build_schedule", "check_action"]
 
-T = TypeVar("T", ScheduleType, ActionType, SinkType, ServiceType, StoreType)
+T = TypeVar("T", ScheduleType, ActionType, SinkType, ServiceType, ServiceCall, StoreType)
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class Registry:
         self.action_types: Family[ActionType] = Family("action type")
         self.sinks: Family[SinkType] = Family("sink")
         self.services: Family[ServiceType] = Family("service")
+        self.service_calls: Family[ServiceCall] = Family("service call")
+        self.service_calls.add(SCHEDULER, SCHEDULER_CALLS)
         self.stores: Family[StoreType] = Family("store")
         for record in plugins:
             if record.status is not PluginStatus.ACTIVE:
@@ -90,6 +94,7 @@ class Registry:
             self.action_types.add(record, offered.action_types)
             self.sinks.add(record, offered.sinks)
             self.services.add(record, offered.services)
+            self.service_calls.add(record, offered.service_calls)
             self.stores.add(record, offered.stores)
 
     def provider(self, contract: type[Any]) -> Offer[ServiceType] | None:
@@ -111,6 +116,27 @@ def build_schedule(
     """
     offer = registry.schedule_types.get(schedule_type)
     return offer.type.build(convert(schedule_config, offer.type.config), context)
+
+
+def check_action(registry: Registry, offer: Offer[ActionType], config: Any) -> None:
+    """Ask the action type whether this host allows a validated configuration, and look at the
+    service of this host that it calls, if it does.
+
+    Raises:
+        Unresolved: the plugin that brings that service is not installed.
+        ConfigError: it is not allowed, there can be no such service, or its data is wrong.
+    """
+    if offer.type.check is not None:
+        offer.type.check(config, offer.plugin.settings)
+    called = offer.type.calls(config) if offer.type.calls is not None else None
+    if called is None:
+        return
+    name, data = called
+    try:
+        service = registry.service_calls.get(name).type
+    except ConfigError as error:
+        raise error.under("service") from error
+    convert(data, service.data, path=("data",))
 
 
 def action_of(action: dict[str, Any]) -> tuple[str, dict[str, Any]]:

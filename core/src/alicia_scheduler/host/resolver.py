@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import date, datetime
+from functools import partial
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from alicia_scheduler.api.contracts import ScheduleContext
 from alicia_scheduler.api.errors import ConfigError
 from alicia_scheduler.api.model import EventExecution, ScheduledEvent
 from alicia_scheduler.api.zones import load_timezone
-from alicia_scheduler.config.convert import convert
 from alicia_scheduler.config.limits import check_limit
 from alicia_scheduler.config.settings import Settings
 from alicia_scheduler.host.actions import OpenActions
-from alicia_scheduler.host.registry import Registry, action_of, build_schedule
+from alicia_scheduler.host.finishing import FinishedLater, Finishing
+from alicia_scheduler.host.recipes import Recipe, read_options
+from alicia_scheduler.host.registry import Registry, action_of, build_schedule, check_action
 from alicia_scheduler.kernel.exclusions import Excluding, Exclusions
 from alicia_scheduler.kernel.prepared import Prepared, Unresolved
 
 __all__ = ["Resolver", "exclusions_of", "schedule_context"]
+
+T = TypeVar("T")
 
 
 class Resolver:
@@ -29,6 +36,7 @@ class Resolver:
         calendars: the days of each named calendar.
         limits: the names that an event's ``limit`` may be.
         actions: None where no action will ever run (checking, preview).
+        finishing: makes the configurations that are finished at each run; None where none is.
     """
 
     def __init__(
@@ -39,11 +47,13 @@ class Resolver:
         actions: OpenActions | None = None,
         *,
         limits: Collection[str] = (),
+        finishing: Finishing | None = None,
     ) -> None:
         self._registry = registry
         self._settings = settings
         self._calendars = calendars
         self._actions = actions
+        self.finishing = finishing
         self._limits = limits
 
     def prepare(self, event: ScheduledEvent, anchor: datetime) -> Prepared:
@@ -56,15 +66,27 @@ class Resolver:
             )
         except ConfigError as error:
             raise error.under("schedule_config") from error
-        try:
-            config = convert(raw_action, action.type.config)
-        except ConfigError as error:
-            raise error.under("action") from error
+        issues: list[ConfigError] = []
+        config = read_options(
+            raw_action,
+            action.type.config,
+            issues,
+            path=("action",),
+            templates=True,
+            allow=partial(check_action, self._registry, action),
+        )
+        if issues:
+            raise issues[0]
+        if isinstance(config, Recipe):
+            config = FinishedLater(config, event, _zone(event, self._settings))
         check_limit(event.limit, self._limits)
+        cleanup = action.type.cleanup(raw_action) if action.type.cleanup is not None else 0.0
         if not event.exclude:
-            return Prepared(schedule, action_type, config)
+            return Prepared(schedule, action_type, config, cleanup=cleanup)
         exclusions = exclusions_of(event, self._settings, self._calendars)
-        return Prepared(Excluding(schedule, exclusions), action_type, config, schedule, exclusions)
+        return Prepared(
+            Excluding(schedule, exclusions), action_type, config, schedule, exclusions, cleanup
+        )
 
     def follows_elapsed_time(self, event: ScheduledEvent) -> bool:
         offer = self._registry.schedule_types.find(event.schedule_type)
@@ -74,8 +96,37 @@ class Resolver:
         offer = self._registry.action_types.get(prepared.action_type)
         if self._actions is None:
             raise Unresolved("no actions run here")
+        config = prepared.action_config
+        if isinstance(config, FinishedLater):
+            if self.finishing is None:
+                raise Unresolved("no templates are rendered and no secrets fetched here")
+            config = await self.finishing.config(config, execution)
         action = await self._actions.get(offer)
-        return await action.run(prepared.action_config, execution)
+        return await action.run(config, execution)
+
+    async def preview(
+        self, prepared: Prepared, execution: EventExecution
+    ) -> tuple[dict[str, Any], object | None]:
+        """The options of an action as one attempt would get them, and what the action type says
+        it would do with them, if it says anything. Secrets are masked in both.
+
+        Raises:
+            Retryable, Permanent: the attempt would fail before its action begins.
+        """
+        kind = self._registry.action_types.get(prepared.action_type).type
+        config = prepared.action_config
+        if not isinstance(config, FinishedLater):
+            options = msgspec.to_builtins(config)
+        else:
+            if self.finishing is None:
+                raise Unresolved("no templates are rendered and no secrets fetched here")
+            options, config = await self.finishing.masked(config, execution)
+        if kind.preview is None or config is None:
+            return options, None
+        return options, kind.preview(config, execution)
+
+    def redact(self, value: T) -> T:
+        return value if self.finishing is None else self.finishing.redact(value)
 
 
 def schedule_context(

@@ -11,8 +11,10 @@ from typing import Any
 import trio
 
 from alicia_scheduler.api.descriptors import ServiceType
-from alicia_scheduler.host.context import Surroundings
+from alicia_scheduler.host.context import HostContext, Surroundings
+from alicia_scheduler.host.recipes import made
 from alicia_scheduler.host.registry import Offer
+from alicia_scheduler.host.secrets.vault import Secrets
 from alicia_scheduler.host.supervision import keep_open
 
 __all__ = ["ConfiguredService", "in_start_order", "services_running"]
@@ -25,7 +27,7 @@ START_TIMEOUT = 10.0
 
 @dataclass(frozen=True)
 class ConfiguredService:
-    """A service type with its validated configuration."""
+    """A service type with its validated configuration, or the recipe for it."""
 
     offer: Offer[ServiceType]
     config: Any
@@ -88,7 +90,7 @@ async def _supervise(
     first_word: trio.Event,
 ) -> None:
     kind = service.offer.type
-    context = surroundings.context(service.offer.plugin.name)
+    context = surroundings.context(service.offer.plugin)
     running, notifier = surroundings.services, surroundings.notifier
 
     def up(part: object) -> None:
@@ -105,10 +107,20 @@ async def _supervise(
     try:
         await keep_open(
             f"service {kind.name}",
-            lambda: kind.open(service.config, context),
+            lambda: _opened(service, context, surroundings.secrets),
             up=up,
             down=down,
             stop=stop,
         )
     finally:
         done.set()
+
+
+@asynccontextmanager
+async def _opened(
+    service: ConfiguredService, context: HostContext, secrets: Secrets
+) -> AsyncIterator[Any]:
+    """The running service, opened with its secrets as they are now."""
+    config = await made(service.config, secrets)
+    async with service.offer.type.open(config, context) as part:
+        yield part

@@ -16,6 +16,7 @@ from alicia_scheduler.api.descriptors import SinkType
 from alicia_scheduler.api.model import Notification
 from alicia_scheduler.host.context import Surroundings
 from alicia_scheduler.host.queues import Journal, JournalQueue, MemoryQueue, Queue
+from alicia_scheduler.host.recipes import made
 from alicia_scheduler.host.registry import Offer
 from alicia_scheduler.host.supervision import Backoff, describe_error
 from alicia_scheduler.kernel.notifications import Notifier
@@ -45,7 +46,7 @@ class SinkOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 @dataclass(frozen=True)
 class ConfiguredSink:
-    """A sink type with its validated configuration."""
+    """A sink type with its validated configuration, or the recipe for it."""
 
     offer: Offer[SinkType]
     config: Any
@@ -83,13 +84,14 @@ async def sinks_running(
 
 async def _feed(sink: ConfiguredSink, surroundings: Surroundings, queue: Queue) -> None:
     """Open the sink, write batch after batch; after a fault open it again with the same batch."""
-    context = surroundings.context(sink.offer.plugin.name)
+    context = surroundings.context(sink.offer.plugin)
     health = _Health(sink.offer.type.name, surroundings.notifier, queue)
     backoff = Backoff()
     batch: list[Notification] = []
     while True:
         try:
-            async with sink.offer.type.open(sink.config, context) as opened:
+            config = await made(sink.config, surroundings.secrets)
+            async with sink.offer.type.open(config, context) as opened:
                 while batch := batch or await queue.batch():
                     await opened.write(batch)
                     await queue.written(batch)

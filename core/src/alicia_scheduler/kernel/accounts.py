@@ -13,6 +13,8 @@ from alicia_scheduler.api.model import EventExecution, OnInterrupted, ScheduledE
 from alicia_scheduler.api.store import Change, Due, SaveExecution, SaveState
 from alicia_scheduler.kernel import ledger
 from alicia_scheduler.kernel.attempt import Outcome, retry_delay
+from alicia_scheduler.kernel.chains import chain, follow_ups
+from alicia_scheduler.kernel.decision import Decision
 from alicia_scheduler.kernel.notifications import Told, about_execution, about_transitions
 from alicia_scheduler.kernel.overdue import STUCK_LIMIT
 
@@ -115,6 +117,13 @@ class Accounts:
     async def _close(self, run: Run, ended: EventExecution) -> None:
         """Write an end down, with what it means for the event."""
         run.execution = ended
+        wanted = follow_ups(run.event, ended)
+        if wanted:
+            decision = Decision()
+            decision.close(self._kernel.catalog.get(ended.event_id), ended)
+            await chain(self._kernel, ended, wanted, decision)
+            await self._kernel.carry_out(decision)
+            return
         changes, told = self._settled(ended)
         await self._keep(run, *changes, also=told)
 

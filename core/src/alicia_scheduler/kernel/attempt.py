@@ -6,7 +6,7 @@ import logging
 import math
 import random
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,12 @@ async def attempt(
         if not isinstance(error, BaseExceptionGroup) or error.subgroup(_NOT_OURS):
             raise
         outcome = _failure(error)
+    outcome = replace(
+        outcome,
+        result=types.redact(outcome.result),
+        error=types.redact(outcome.error),
+        error_class=types.redact(outcome.error_class),
+    )
     if outcome.status is Status.COMPLETED or trio.current_time() < deadline:
         return outcome
     said = f": {outcome.error}" if outcome.error else ""

@@ -24,7 +24,7 @@ class Decision:
         closed: executions that are final, with their event if it still exists.
         moved: events whose next slot has changed.
         cancelled: ids of executions to cancel.
-        transitions: what is told about events whose executions ended.
+        also: what else is told, after the ends: what these mean for their events.
     """
 
     launches: list[Run] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Decision:
     closed: list[tuple[Entry | None, EventExecution]] = field(default_factory=list)
     moved: list[Entry] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
-    transitions: list[Told] = field(default_factory=list)
+    also: list[Told] = field(default_factory=list)
 
     def close(self, entry: Entry | None, execution: EventExecution) -> None:
         """Note a final record, and count it into the event's state."""
@@ -40,7 +40,7 @@ class Decision:
             before = entry.state
             entry.state = settled(entry.event, before, execution)
             told = about_transitions(entry.event, before, entry.state, execution)
-            self.transitions.extend(told)
+            self.also.extend(told)
         self.closed.append((entry, execution))
 
     def changes(self) -> list[Change]:
@@ -60,7 +60,7 @@ class Decision:
             for owner, execution in self.closed
         ]
         runs = [*self.queued, *self.launches]
-        return [*ends, *self.transitions] + [
+        return [*ends, *self.also] + [
             about_execution(run.execution, run.event.name) for run in runs
         ]
 

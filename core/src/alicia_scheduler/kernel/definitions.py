@@ -16,8 +16,9 @@ from msgspec.structs import replace
 from alicia_scheduler.api.model import EventRecord, EventState, ScheduledEvent
 from alicia_scheduler.api.store import Change, RemoveEvent, SaveEvent
 from alicia_scheduler.kernel.catalog import Entry
+from alicia_scheduler.kernel.chains import refuse_cycles
 from alicia_scheduler.kernel.notifications import Told, about_error, about_event
-from alicia_scheduler.kernel.slots import advance, first_slot
+from alicia_scheduler.kernel.slots import CORRECTION, advance, first_slot
 
 if TYPE_CHECKING:
     from alicia_scheduler.kernel.kernel import Kernel
@@ -36,6 +37,10 @@ SCHEDULE_FIELDS = (
 )
 """The fields that decide when an event runs; a change of one starts the schedule anew."""
 
+FILTER_FIELDS = ("exclude", "dst_gap", "dst_overlap")
+"""The fields that decide which slots count; a change of one finds the next slot anew, and a grid
+stays where it is."""
+
 KERNEL_FIELDS = ("created_at", "updated_at", "revision", "origin")
 
 
@@ -50,7 +55,12 @@ class Difference:
 
 
 async def save_event(kernel: Kernel, event: ScheduledEvent) -> EventRecord:
-    """Create an event, or replace the one with its id by a new revision."""
+    """Create an event, or replace the one with its id by a new revision.
+
+    Raises:
+        ConfigError: it would trigger itself in the end.
+    """
+    await refuse_cycles(kernel, event)
     known = await kernel.store.records([event.event_id])
     difference = Difference()
     await _save(kernel, [event], known, difference)
@@ -102,8 +112,10 @@ async def _save(
             elif refreshed(kernel, entry, now):
                 entries.append(("event_scheduled", entry))
             continue
-        if _same_schedule(old.event, edited) and state.anchor is not None:
+        if _same(SCHEDULE_FIELDS, old.event, edited) and state.anchor is not None:
             entry = kernel.catalog.put(edited, state)
+            if not _same(FILTER_FIELDS, old.event, edited):
+                refreshed(kernel, entry, now, edited=True)
         else:
             entry = _scheduled(kernel, edited, state, now)
         difference.updated.append(event.event_id)
@@ -136,21 +148,40 @@ async def _remove(kernel: Kernel, records: Sequence[EventRecord], difference: Di
         kernel.agenda.discard(record.event.event_id)
 
 
-def refreshed(kernel: Kernel, entry: Entry, now: datetime) -> bool:
-    """Find the next slot of an unchanged definition anew, because what it is found from may have
-    changed: a calendar of the configuration, or the rules of a time zone. A slot that is due
-    stays: it is the misfire policy's."""
+def refreshed(kernel: Kernel, entry: Entry, now: datetime, *, edited: bool = False) -> bool:
+    """Find the next slot again, because what it is found from may have changed: a calendar of the
+    configuration, the rules of a time zone, or (``edited``) the definition's own filters. A slot
+    that is due stays: it is the misfire policy's."""
     state, event = entry.state, entry.event
-    if entry.prepared is None or state.next_run is None or state.next_run <= now:
+    if entry.prepared is None or not event.enabled:
         return False
-    if not event.enabled or kernel.catalog.follows_elapsed_time(event):
+    if state.next_run is None and not edited:
         return False
-    slot = first_slot(entry.prepared.schedule, event, now, state.slot_count)
+    if state.next_run is not None and state.next_run <= now:
+        return False
+    after = _last_handled(kernel, entry, now)
+    if kernel.catalog.follows_elapsed_time(event):
+        filtered = edited or entry.prepared.exclusions is not None
+        clock_is_behind = state.anchor is not None and after < state.anchor
+        if not filtered or clock_is_behind:
+            return False
+    slot = first_slot(entry.prepared.schedule, event, after, state.slot_count)
     if slot == state.next_run:
         return False
     next_run, next_due = advance(entry.prepared.schedule, event, slot)
     entry.state = replace(state, next_run=next_run, next_due=next_due)
     return True
+
+
+def _last_handled(kernel: Kernel, entry: Entry, now: datetime) -> datetime:
+    """``now``, or the instant of the last run when the clock was set back to before it by less
+    than a correction: that slot is not found again."""
+    running = kernel.runner.of_event(entry.event.event_id)
+    instants = [execution.scheduled_time for execution in running]
+    if entry.state.last_run is not None:
+        instants.append(entry.state.last_run)
+    near = (instant for instant in instants if (instant - now).total_seconds() <= CORRECTION)
+    return max([now, *near])
 
 
 def _scheduled(kernel: Kernel, event: ScheduledEvent, state: EventState, now: datetime) -> Entry:
@@ -178,5 +209,5 @@ def _revised(old: ScheduledEvent, new: ScheduledEvent, now: datetime) -> Schedul
     return revised
 
 
-def _same_schedule(old: ScheduledEvent, new: ScheduledEvent) -> bool:
-    return all(getattr(old, name) == getattr(new, name) for name in SCHEDULE_FIELDS)
+def _same(names: Sequence[str], old: ScheduledEvent, new: ScheduledEvent) -> bool:
+    return all(getattr(old, name) == getattr(new, name) for name in names)

@@ -21,6 +21,9 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 HORIZON = 40 * 366
 """Excluded days in a row after which a schedule counts as having no further slot."""
+QUESTIONS = 4_000
+"""Slots on excluded days in a row after which the same holds: every week of 76 years."""
+ONE_DAY = timedelta(days=1)
 
 
 class Exclusions:
@@ -63,6 +66,18 @@ class Exclusions:
                 return item
         return None
 
+    def last_in_a_row(self, day: date) -> date | None:
+        """The last excluded day of those that follow an excluded one without a gap; None when
+        there is none for longer than :data:`HORIZON`, or before the year 10000."""
+        try:
+            for _ in range(HORIZON):
+                if self.reason(day + ONE_DAY) is None:
+                    return day
+                day += ONE_DAY
+        except OverflowError:
+            pass
+        return None
+
     def _add(self, item: str, calendars: Mapping[str, frozenset[date]]) -> None:
         first, slash, last = item.partition("/")
         if slash:
@@ -96,13 +111,16 @@ class Excluding:
 
     def next_after(self, instant: datetime) -> datetime | None:
         slot = self._schedule.next_after(instant)
-        for _ in range(HORIZON):
+        for _ in range(QUESTIONS):
             if slot is None:
                 return None
             day = slot.astimezone(self._exclusions.zone).date()
             if self._exclusions.reason(day) is None:
                 return slot
-            slot = self._schedule.next_after(self._last_instant(day, slot))
+            last = self._exclusions.last_in_a_row(day)
+            if last is None:
+                return None
+            slot = self._schedule.next_after(self._last_instant(last, slot))
         return None
 
     def describe(self) -> str:
@@ -111,7 +129,7 @@ class Excluding:
     def _last_instant(self, day: date, slot: datetime) -> datetime:
         """The last microsecond of a local day, and not before ``slot``."""
         try:
-            morrow = datetime.combine(day + timedelta(days=1), time())
+            morrow = datetime.combine(day + ONE_DAY, time())
             midnight = first_instant(morrow, self._exclusions.zone)
         except OverflowError:
             return slot

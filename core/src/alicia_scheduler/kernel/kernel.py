@@ -16,7 +16,7 @@ import trio
 from msgspec.structs import replace
 
 from alicia_scheduler.api.errors import StoreError
-from alicia_scheduler.api.model import EventExecution, Status
+from alicia_scheduler.api.model import EventExecution, Status, Trigger
 from alicia_scheduler.api.store import Change, Due, SaveEvent, SaveExecution, SlotTaken
 from alicia_scheduler.kernel import ledger
 from alicia_scheduler.kernel.accounts import Accounts, may_run_unrecorded
@@ -86,6 +86,7 @@ class Kernel:
         self.settings = settings or KernelSettings()
         self.records = records
         self.store = records.store
+        self.types = types
         self.notifier = records.notifier
         self.clock = clock
         records.in_hand = self._in_hand
@@ -300,8 +301,13 @@ class Kernel:
 
     # -- commands ------------------------------------------------------------------------
 
-    async def trigger(self, event_id: str) -> list[EventExecution]:
+    async def trigger(
+        self, event_id: str, parent: EventExecution | None = None
+    ) -> list[EventExecution]:
         """Run an event now, by its own rules of overlap; the schedule goes on as before.
+
+        Args:
+            parent: the execution on whose behalf; None for a person.
 
         Returns:
             what came of it: the new execution, or the record of why there is none.
@@ -317,7 +323,13 @@ class Kernel:
         if entry.prepared is None:
             raise ValueError(entry.problem)
         now = self.clock.now()
-        plan = plan_trigger(entry.event, now, self.runner.occupancy(entry.event))
+        execution = None
+        if parent is not None:
+            execution = replace(
+                ledger.new_execution(entry.event, now, Trigger.CHAIN, now),
+                parent_id=parent.execution_id,
+            )
+        plan = plan_trigger(entry.event, now, self.runner.occupancy(entry.event), execution)
         decision = Decision()
         self.take_over(entry, plan, now, decision)
         await self.carry_out(decision)

@@ -82,6 +82,7 @@ def rerun(event: ScheduledEvent, execution: EventExecution) -> EventExecution:
         again,
         retry_count=execution.retry_count,
         retry_of=execution.retry_of,
+        parent_id=execution.parent_id,
         useful_until=execution.useful_until,
     )
 

@@ -90,16 +90,24 @@ class Notifier:
     Args:
         clock: stamps them.
         source: who speaks; the Alicia bus knows this service as ``event_scheduler``.
+        redact: takes out of the data what must not be told.
 
     Attributes:
         last: the number given last.
     """
 
-    def __init__(self, clock: Clock, source: str = "event_scheduler") -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        source: str = "event_scheduler",
+        redact: Callable[[dict[str, Any]], dict[str, Any]] = lambda data: data,
+    ) -> None:
         self.last = 0
         self._clock = clock
         self._source = source
+        self._redact = redact
         self._heard = 0
+        self._jumps: dict[int, int] = {}
         self._ready: dict[int, Notification] = {}
         self._listeners: list[Listener] = []
         self._keep: Callable[[Notification], None] | None = None
@@ -109,8 +117,13 @@ class Notifier:
         self._listeners.append(listener)
 
     def resume(self, last: int) -> None:
-        """Go on behind the number that was given last, by an earlier run of the host."""
-        self.last = self._heard = max(self.last, last)
+        """Go on behind the number that was given last, by an earlier run of the host. What has its
+        number already is heard before what comes."""
+        if last <= self.last:
+            return
+        self._jumps[self.last] = last
+        self.last = last
+        self._heard = self._jumps.pop(self._heard, self._heard)
 
     def keep_with(self, keep: Callable[[Notification], None] | None) -> None:
         """Hand what is emitted to ``keep``, which makes it durable and then delivers it; with
@@ -129,7 +142,7 @@ class Notifier:
         return [
             Notification(
                 event_type=item.event_type,
-                event_data=item.event_data,
+                event_data=self._redact(item.event_data),
                 timestamp=now,
                 source=self._source,
                 sequence=number,
@@ -142,7 +155,7 @@ class Notifier:
         for notification in notifications:
             self._ready[notification.sequence] = notification
         while (following := self._ready.pop(self._heard + 1, None)) is not None:
-            self._heard += 1
+            self._heard = self._jumps.pop(self._heard + 1, self._heard + 1)
             self._call_listeners(following)
 
     def emit(self, event_type: str, event_data: dict[str, Any]) -> None:

@@ -27,6 +27,7 @@ from alicia_scheduler.api.model import (
 from alicia_scheduler.kernel.ledger import closed, new_execution, refused
 from alicia_scheduler.kernel.slots import (
     MAX_GRACE,
+    MICROSECOND,
     due_at,
     grace_of,
     missed_between,
@@ -103,7 +104,11 @@ def plan_slot(
         slots = [slot]
     else:
         every = event.misfire is Misfire.ALL and passed_over is None
-        missed = missed_between(schedule, event, slot, now, CATCHUP_LIMIT if every else 1)
+        keep = CATCHUP_LIMIT if every else 1
+        missed = missed_between(schedule, event, slot, now, keep)
+        if due_at(schedule, event, missed.latest[-1]) > now:
+            # Its jitter has put it off, and its turn comes then.
+            missed = missed_between(schedule, event, slot, missed.latest[-1] - MICROSECOND, keep)
         slots = missed.latest
         if missed.first_skipped is not None:
             plan.closed.append(

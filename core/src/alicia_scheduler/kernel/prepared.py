@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from alicia_scheduler.api.contracts import Schedule
 from alicia_scheduler.api.errors import AliciaError
@@ -13,6 +13,8 @@ from alicia_scheduler.api.model import EventExecution, ScheduledEvent
 from alicia_scheduler.kernel.exclusions import Exclusions
 
 __all__ = ["Prepared", "Types", "Unresolved"]
+
+T = TypeVar("T")
 
 
 class Unresolved(AliciaError):
@@ -32,6 +34,7 @@ class Prepared:
         bare_schedule: the same before exclusions, for those who want to tell what was left out;
             None when nothing is excluded.
         exclusions: what is left out, if anything.
+        cleanup: seconds that the action may take to end once it is cancelled.
     """
 
     schedule: Schedule
@@ -39,6 +42,7 @@ class Prepared:
     action_config: Any
     bare_schedule: Schedule | None = None
     exclusions: Exclusions | None = None
+    cleanup: float = 0.0
 
 
 class Types(Protocol):
@@ -59,4 +63,8 @@ class Types(Protocol):
 
     async def run_action(self, prepared: Prepared, execution: EventExecution) -> object | None:
         """Do one attempt; opens the action type on first use."""
+        ...
+
+    def redact(self, value: T) -> T:
+        """A result or an error as it may be kept and told: without secrets."""
         ...

@@ -8,10 +8,11 @@ memory: what could not be written is kept, bounded and counted, and written as s
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from typing import TypeVar
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
 
 import msgspec
 import trio
@@ -19,6 +20,7 @@ import trio
 from alicia_scheduler.api.errors import StoreError
 from alicia_scheduler.api.model import Notification
 from alicia_scheduler.api.store import (
+    FORMER,
     Change,
     SaveFact,
     SaveNotification,
@@ -41,11 +43,17 @@ SEQUENCE = "sequence"
 STARTS = "starts"
 """Name of the fact that holds :class:`Starts`."""
 
+OUTPUT = "execution_output"
+"""Live lines of an action are for whoever looks on; they are never kept (flash wears out)."""
+
 TRIES = 3
 """So often something is tried that reads the store, at start."""
 
 TRY_EVERY = 5.0
 """Seconds between two attempts to write to a store that could not be written (R25: 20 s)."""
+
+RETURN_EVERY = 10.0
+"""Seconds between two attempts to go on at the place that a makeshift store stands in for."""
 
 CHUNK = 500
 """Changes of the backlog that are written in one transaction."""
@@ -74,7 +82,9 @@ class Records:
 
     Attributes:
         in_hand: gives everything that a store which is begun anew must hold; the kernel sets it.
-        begun_anew: awaited after a damaged store was begun anew, for whoever can bring back more.
+        begun_anew: awaited after the store became another one (a damaged one was begun anew, a
+            makeshift one went on at its place), for whoever must look into it or can bring back
+            more.
         unclean: True when the run of the host before this one was cut short.
         journal: True when every notification is kept in the store, because a sink must not miss
             one.
@@ -100,8 +110,11 @@ class Records:
         self._clock = clock
         self._backlog = Backlog()
         self._damaged = False
-        self._since = 0.0
+        self._another = False
+        self._since = clock.elapsed()
+        self._return_at = trio.current_time() + RETURN_EVERY
         self._unsaved: deque[Notification] = deque()
+        self._highest = 0
         self._work = trio.Event()
         self._mended = trio.Event()
 
@@ -137,11 +150,16 @@ class Records:
         except StoreError as error:
             self.failed("read from", error)
             return
-        self.notifier.resume(int(facts.get(SEQUENCE, 0)))
+        numbers = (facts.get(name, 0) for name in (SEQUENCE, FORMER + SEQUENCE))
+        self.notifier.resume(max(map(int, numbers)))
         known = msgspec.convert(facts.get(STARTS, {}), Starts)
-        self.starts = Starts(known.count + 1, known.unclean + known.running, running=True)
         self.unclean = known.running
-        await self.keep([SaveFact(STARTS, msgspec.to_builtins(self.starts))])
+        await self.keep([self._counted_on(known)])
+
+    def _counted_on(self, known: Starts) -> SaveFact:
+        """Count this start behind those that the store knows."""
+        self.starts = Starts(known.count + 1, known.unclean + known.running, running=True)
+        return SaveFact(STARTS, msgspec.to_builtins(self.starts))
 
     @property
     def waiting(self) -> int:
@@ -168,7 +186,7 @@ class Records:
             first: the first of the numbers that were reserved for ``told``, if they were.
 
         Returns:
-            False when the changes are only in memory, because the store cannot be written.
+            False when the changes are only in memory, because nothing can be written.
 
         Raises:
             SlotTaken: a slot would have run twice; nothing was changed and nothing told. What is
@@ -208,15 +226,20 @@ class Records:
         return None
 
     async def _work_off(self) -> None:
-        """Save the numbers of what was emitted, and mend a degraded store."""
+        """Save the numbers of what was emitted, and mend a store that cannot be written."""
         while True:
             if self.degraded is not None:
                 await self._mend()
+            elif self.store.makeshift and trio.current_time() >= self._return_at:
+                await self._return()
+            elif self._another:
+                await self._look_anew()
             elif self._unsaved:
                 await self._save_numbers()
             else:
                 self._work = trio.Event()
-                await self._work.wait()
+                with trio.move_on_at(self._return_at if self.store.makeshift else math.inf):
+                    await self._work.wait()
 
     async def _write(self, wanted: list[Change]) -> bool:
         if self.degraded is None:
@@ -227,7 +250,7 @@ class Records:
             except StoreError as error:
                 self.failed("write to", error)
             else:
-                return True
+                return not self.store.makeshift
         self._backlog.add(wanted)
         return False
 
@@ -246,9 +269,11 @@ class Records:
     def _numbers(self, numbered: Sequence[Notification]) -> list[Change]:
         if not numbered:
             return []
-        changes: list[Change] = [SaveFact(SEQUENCE, numbered[-1].sequence)]
+        # What is emitted gets its number before, and may be saved after, what is decided meanwhile.
+        self._highest = max(self._highest, numbered[-1].sequence)
+        changes: list[Change] = [SaveFact(SEQUENCE, self._highest)]
         if self.journal:
-            changes += map(SaveNotification, numbered)
+            changes += [SaveNotification(item) for item in numbered if item.event_type != OUTPUT]
         return changes
 
     def _save_later(self, notification: Notification) -> None:
@@ -281,26 +306,54 @@ class Records:
             self.degraded = str(error)
             await trio.sleep(TRY_EVERY)
             return
-        self._tell_recovered()
-        if anew and self.begun_anew is not None:
-            await self.begun_anew()
-
-    def _tell_recovered(self) -> None:
+        self._another |= anew
         seconds = self._clock.elapsed() - self._since
         lost = f"; {self.lost} changes were given up for lack of room" if self.lost else ""
-        message = f"the store is written again after {seconds:.1f} s{lost}"
-        data = {"message": message, "seconds": seconds, "lost": self.lost}
         self.degraded = None
+        self._tell_recovered(f"the store is written again after {seconds:.1f} s{lost}", seconds)
         self._backlog.lost = 0
         self._mended.set()
+
+    def _tell_recovered(self, message: str, seconds: float) -> None:
         logger.warning("%s", message)
+        data = {"message": message, "seconds": seconds, "lost": self.lost}
         self.notifier.emit("store_recovered", data)
+
+    async def _return(self) -> None:
+        """Try to go on at the place that a makeshift store stands in for."""
+        self._return_at = trio.current_time() + RETURN_EVERY
+        try:
+            incident = await self.store.recover()
+        except StoreError as error:
+            logger.debug("still in memory: %s", error)
+            return
+        self._another = True
+        self._tell_recovered(incident, self._clock.elapsed() - self._since)
+
+    async def _look_anew(self) -> None:
+        """The store is another one than the kernel knows: take over what only that one holds."""
+        try:
+            await self._go_on_from_former(await self.store.facts())
+            if self.begun_anew is not None:
+                await self.begun_anew()
+        except StoreError as error:
+            self.failed("read from", error)
+        else:
+            self._another = False
 
     async def _begin_anew(self) -> None:
         incident = await self.store.recover()
         self._damaged = False
         self.notifier.error(incident, kind="store")
-        self._backlog.add([*self.in_hand(), SaveFact(SEQUENCE, self.notifier.last)])
+        starts = SaveFact(STARTS, msgspec.to_builtins(self.starts))
+        self._backlog.add([*self.in_hand(), starts, SaveFact(SEQUENCE, self.notifier.last)])
+
+    async def _go_on_from_former(self, facts: dict[str, Any]) -> None:
+        """Count on from what a store knew that could not be read when the host started."""
+        self.notifier.resume(int(facts.get(FORMER + SEQUENCE, 0)))
+        if former := facts.get(FORMER + STARTS):
+            counted = self._counted_on(msgspec.convert(former, Starts))
+            await self.keep([counted, SaveFact(FORMER + STARTS, None)])
 
     async def _write_backlog(self) -> None:
         while changes := self._backlog.first(CHUNK):
@@ -326,6 +379,9 @@ class Records:
 
     async def _finish(self) -> None:
         """One last attempt to write what waits, when the kernel has stopped."""
+        if self.store.makeshift and self.degraded is None:
+            with suppress(StoreError):
+                await self.store.recover()
         ended = msgspec.structs.replace(self.starts, running=False)
         stopped = SaveFact(STARTS, msgspec.to_builtins(ended))
         notifications = [*self._unsaved]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from alicia_scheduler.api.model import EventExecution, OnInterrupted, Status
@@ -11,7 +12,7 @@ from alicia_scheduler.kernel.decision import Decision
 if TYPE_CHECKING:
     from alicia_scheduler.kernel.kernel import Kernel
 
-__all__ = ["recover"]
+__all__ = ["recover", "take_over"]
 
 
 async def recover(kernel: Kernel) -> None:
@@ -32,8 +33,33 @@ async def recover(kernel: Kernel) -> None:
     the misfire policy.
     """
     unfinished = await kernel.store.unfinished()
-    if not unfinished and not kernel.records.unclean:
-        return
+    if unfinished or kernel.records.unclean:
+        await _settle(kernel, unfinished)
+
+
+async def take_over(kernel: Kernel) -> None:
+    """The store became another one while the kernel ran: what only this one knows comes alive,
+    its unfinished executions as at a start."""
+    strange = {execution.execution_id for execution in await _unknown(kernel)}
+    # What the kernel no longer knew after the first look may have ended since the store was asked;
+    # what is unfinished at a second look is nobody's.
+    unfinished = [run for run in await _unknown(kernel) if run.execution_id in strange]
+    if unfinished:
+        await _settle(kernel, unfinished)
+    kernel.agenda.restart()
+
+
+async def _unknown(kernel: Kernel) -> list[EventExecution]:
+    runner = kernel.runner
+    return [
+        execution
+        for execution in await kernel.store.unfinished()
+        if not runner.knows(execution.execution_id)
+        and not runner.retries.get(execution.execution_id)
+    ]
+
+
+async def _settle(kernel: Kernel, unfinished: Sequence[EventExecution]) -> None:
     await kernel.catalog.load({execution.event_id for execution in unfinished})
     found = {"interrupted": 0, "rerun": 0, "retrying": 0, "queued": 0}
     decision = Decision()

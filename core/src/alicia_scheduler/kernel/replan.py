@@ -20,7 +20,7 @@ from alicia_scheduler.api.model import EventRecord, to_epoch
 from alicia_scheduler.api.store import Change, SaveExecution, SaveState
 from alicia_scheduler.kernel.catalog import Entry
 from alicia_scheduler.kernel.definitions import refreshed
-from alicia_scheduler.kernel.slots import advance, first_slot
+from alicia_scheduler.kernel.slots import CORRECTION, advance, first_slot
 
 if TYPE_CHECKING:
     from alicia_scheduler.kernel.kernel import Kernel
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["CORRECTION", "replan", "replan_calendars", "step_since_last_run"]
 
 logger = logging.getLogger(__name__)
-
-CORRECTION = 3 * 3600.0
-"""Set back by more than so many seconds, the clock was wrong before."""
 
 MICROSECOND = timedelta(microseconds=1)
 

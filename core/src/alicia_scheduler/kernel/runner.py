@@ -182,7 +182,7 @@ class Runner:
         run.cancel_reason = run.cancel_reason or reason
         if run.active:
             run.scope.cancel()
-            self._overdue.expect(run, within=0.0)
+            self._overdue.expect(run, within=run.prepared.cleanup)
             return None
         self._leave(run)
         return run
@@ -256,7 +256,7 @@ class Runner:
             return Outcome(
                 Status.FAILED, error=refusal, reason="stuck", error_class="stuck", retryable=True
             )
-        self._overdue.expect(run, within=run.event.timeout)
+        self._overdue.expect(run, within=run.event.timeout + run.prepared.cleanup)
         return await attempt(self._types, run.event, run.prepared, run.execution, run.scope)
 
     def _is_running(self, run: Run) -> bool:

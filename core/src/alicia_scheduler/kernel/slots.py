@@ -15,7 +15,9 @@ from alicia_scheduler.api.contracts import Schedule
 from alicia_scheduler.api.model import ScheduledEvent, to_epoch
 
 __all__ = [
+    "CORRECTION",
     "MAX_GRACE",
+    "MICROSECOND",
     "Missed",
     "advance",
     "due_at",
@@ -29,6 +31,8 @@ __all__ = [
 ONE_SHOT_GRACE = 24 * 3600.0
 MAX_GRACE = 3600.0
 MICROSECOND = timedelta(microseconds=1)
+CORRECTION = 3 * 3600.0
+"""Set back by more than so many seconds, the clock was wrong before."""
 COUNT_LIMIT = 100
 """Slots are stepped one by one up to this many; beyond, their number is not counted out."""
 

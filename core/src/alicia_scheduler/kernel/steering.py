@@ -1,4 +1,5 @@
-"""What a person does to an event from outside its definition: pause, resume, skip a slot, undo it.
+"""What is done to an event from outside: pause, resume, skip a slot, undo it; enable and disable;
+cancel what is under way; trigger it on behalf of another event's execution.
 
 A slot that is paused or skipped is recorded as such when it comes due; nothing runs.
 """
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from alicia_scheduler.api.model import EventState
+from alicia_scheduler.api.model import EventExecution, EventRecord, EventState
 from alicia_scheduler.api.store import SaveState
+from alicia_scheduler.kernel.chains import ancestors_of
+from alicia_scheduler.kernel.definitions import save_event
 from alicia_scheduler.kernel.ledger import FOR_EVER
 from alicia_scheduler.kernel.notifications import about_event
 from alicia_scheduler.kernel.slots import slots_after
@@ -20,10 +23,69 @@ if TYPE_CHECKING:
     from alicia_scheduler.kernel.catalog import Entry
     from alicia_scheduler.kernel.kernel import Kernel
 
-__all__ = ["FOR_EVER", "pause", "resume", "skip_next", "unskip"]
+__all__ = [
+    "FOR_EVER",
+    "cancel_event",
+    "pause",
+    "resume",
+    "set_enabled",
+    "skip_next",
+    "trigger_by",
+    "unskip",
+]
 
 SKIP_LIMIT = 1000
 """Slots of an event that can be marked to be skipped at the same time."""
+
+
+async def set_enabled(kernel: Kernel, event_id: str, enabled: bool) -> EventRecord:
+    """Enable or disable an event: an edit of that field alone, which makes a new revision and
+    keeps history and counts. What is under way goes on. An event that is enabled starts its
+    schedule anew.
+
+    An event of a file stays of the file: its next load has the last word. Asking for what is so
+    already changes nothing.
+
+    Raises:
+        KeyError: there is no such event.
+    """
+    entry = await _entry(kernel, event_id)
+    if entry.event.enabled is enabled:
+        return entry.record
+    return await save_event(kernel, replace(entry.event, enabled=enabled))
+
+
+async def trigger_by(kernel: Kernel, event_id: str, by: EventExecution) -> list[EventExecution]:
+    """Run an event now on behalf of an execution, which becomes the parent of the new one.
+
+    Returns:
+        what came of it, as for :meth:`Kernel.trigger`.
+
+    Raises:
+        KeyError: there is no such event.
+        ValueError: it is unresolved, or it has led to this execution, so that it would go round.
+    """
+    if event_id in await ancestors_of(kernel, by):
+        raise ValueError(f"event {event_id!r} has triggered this execution in the first place")
+    return await kernel.trigger(event_id, by)
+
+
+async def cancel_event(kernel: Kernel, event_id: str, *, spare: EventExecution) -> list[str]:
+    """Cancel the executions of an event that run, queue or wait for a retry, except ``spare``.
+
+    Returns:
+        their ids.
+
+    Raises:
+        KeyError: there is no such event.
+    """
+    await _entry(kernel, event_id)
+    under_way = [execution.execution_id for execution in kernel.runner.of_event(event_id)]
+    return [
+        execution_id
+        for execution_id in under_way
+        if execution_id != spare.execution_id and await kernel.cancel(execution_id, "cancelled")
+    ]
 
 
 async def pause(kernel: Kernel, event_id: str, until: datetime = FOR_EVER) -> None:

@@ -69,9 +69,14 @@ class VirtualClock:
 
         Returns:
             the change that was crossed.
+
+        Raises:
+            ValueError: the clocks of the zone are not changed within 800 days.
         """
         now = self.now()
-        change = next(clock_changes(now, now + timedelta(days=800), zone))
+        change = next(clock_changes(now, now + timedelta(days=800), zone), None)
+        if change is None:
+            raise ValueError(f"the clocks of {zone.key} are not changed from {now:%Y-%m-%d} on")
         self.set(change.at - timedelta(seconds=margin))
         await self.advance(2 * margin)
         return change
@@ -81,8 +86,10 @@ class VirtualClock:
         """What runs inside ends at once when the power is lost, without any clean-up of its own."""
         with trio.CancelScope() as scope:
             self._powered.append(scope)
-            yield
-        self._powered.remove(scope)
+            try:
+                yield
+            finally:
+                self._powered.remove(scope)
 
     def lose_power(self, seconds: float, *, boots_at: datetime | None = None) -> None:
         """Cut the power for ``seconds``: everything :meth:`powered` ends where it is, and the next

@@ -8,7 +8,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["Synchronous", "close_writing", "open_memory", "open_reading", "open_writing"]
+__all__ = [
+    "Synchronous",
+    "attach",
+    "close_writing",
+    "open_memory",
+    "open_reading",
+    "open_writing",
+    "roll_back",
+]
 
 Synchronous = Literal["FULL", "NORMAL"]
 """FULL: what was acknowledged survives a power cut. NORMAL: only the end of the process."""
@@ -20,8 +28,24 @@ _WAL_KEPT = 16 * 1024 * 1024  # bytes
 
 
 def open_memory() -> sqlite3.Connection:
-    """An empty database in memory."""
-    return _connected(":memory:")
+    """An empty database in memory, all of it: where the disk is full, nothing may spill over."""
+    return _connected("file::memory:", ("temp_store = MEMORY",))
+
+
+def attach(
+    memory: sqlite3.Connection, path: Path, mode: str, synchronous: Synchronous = "FULL"
+) -> None:
+    """Let a connection to memory see the file at ``path`` as well, as the schema ``place``.
+
+    Args:
+        mode: the parameters of SQLite's URI, e.g. ``mode=rw``.
+    """
+    memory.execute("ATTACH ? AS place", (f"{path.absolute().as_uri()}?{mode}",))
+    try:
+        memory.execute(f"PRAGMA place.synchronous = {synchronous}")
+    except BaseException:
+        memory.execute("DETACH place")
+        raise
 
 
 def open_writing(path: Path, synchronous: Synchronous) -> sqlite3.Connection:
@@ -50,6 +74,15 @@ def open_reading(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
     mode = "mode=ro&immutable=1" if immutable else "mode=ro"
     settings = ("query_only = ON", "temp_store = MEMORY", f"cache_size = -{_READ_CACHE}")
     return _connected(f"{path.absolute().as_uri()}?{mode}", settings)
+
+
+def roll_back(path: Path) -> None:
+    """Undo what the rollback journal beside the store says was not finished."""
+    connection = _connected(f"{path.absolute().as_uri()}?mode=rw")
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    finally:
+        connection.close()
 
 
 def close_writing(connection: sqlite3.Connection) -> None:

@@ -56,6 +56,9 @@ def concerns_everybody(error: BaseException) -> bool:
 def store_error(error: BaseException, place: str) -> StoreError:
     """The sentence for ``error``; ``place`` names the store."""
     sentence = _SENTENCES.get(_code(error))
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_IOERR_SHMSIZE:
+        # The index of the log, for which there is no room.
+        sentence = _SENTENCES[sqlite3.SQLITE_FULL]
     cause = error.strerror if isinstance(error, OSError) else error
     code = _code(error)
     # A damaged schema makes SQLite quote bytes in its message which Python cannot decode.

@@ -42,10 +42,14 @@ class StateLock:
     def __init__(self, state_dir: Path, started_at: datetime) -> None:
         self._state_dir = state_dir
         self._started_at = started_at
-        self._handle: int | None = None
+        self._handles: list[int] = []
 
     def __enter__(self) -> StateLock:
-        self._handle = self._acquired()
+        try:
+            self._acquire()
+        except BaseException:
+            self._release()
+            raise
         return self
 
     def __exit__(
@@ -54,45 +58,62 @@ class StateLock:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
+        self._release()
 
-    def _acquired(self) -> int:
+    def _release(self) -> None:
+        while self._handles:
+            os.close(self._handles.pop())
+
+    def _acquire(self) -> None:
+        file: int | None = None
         try:
             self._state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle = self._opened()
-        except OSError as error:
-            raise self._unusable(error) from error
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # On a disk that is full or read-only, the lock counts without its owner's name.
-            with suppress(OSError):
-                os.ftruncate(handle, 0)
-                os.pwrite(handle, f"{os.getpid()} {self._started_at.isoformat()}\n".encode(), 0)
+            file = self._opened()
+            self._lock_directory(required=file is None)
+            if file is not None:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            owner = _owner(handle)
-            os.close(handle)
             raise StoreError(
-                f"another host ({owner}) is using {self._state_dir}; stop that one first, or give "
-                "this one its own state_dir"
+                f"another host ({_owner(file)}) is using {self._state_dir}; stop that one first, "
+                "or give this one its own state_dir"
             ) from None
         except OSError as error:
-            os.close(handle)
             raise self._unusable(error) from error
-        return handle
+        if file is not None:
+            # On a disk that is full or read-only, the lock counts without its owner's name.
+            with suppress(OSError):
+                os.ftruncate(file, 0)
+                os.pwrite(file, f"{os.getpid()} {self._started_at.isoformat()}\n".encode(), 0)
 
-    def _opened(self) -> int:
+    def _lock_directory(self, *, required: bool) -> None:
+        """Lock the directory too. It is all that a host can lock which starts where the lock file
+        cannot be made, and such a host goes on when the file can be made by a second one."""
+        try:
+            handle = os.open(self._state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._handles.append(handle)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:
+            # There are file systems that lock files only.
+            if required:
+                raise
+
+    def _opened(self) -> int | None:
+        """The lock file; None where there is none and it cannot be made."""
         # A link planted in a directory that others may write must not lead the truncation astray.
         path = self._state_dir / LOCK_FILE
         flags = os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            return os.open(path, flags | os.O_RDWR | os.O_CREAT, 0o600)
+            handle = os.open(path, flags | os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             if error.errno not in _READ_ONLY:
                 raise
-        # A host on a disk that may not be written keeps the lock that is there, or its directory.
-        return os.open(path if path.exists() else self._state_dir, flags | os.O_RDONLY)
+            if not path.exists():
+                return None
+            handle = os.open(path, flags | os.O_RDONLY)
+        self._handles.append(handle)
+        return handle
 
     def _unusable(self, error: OSError) -> StoreError:
         if error.errno == errno.ELOOP:
@@ -105,8 +126,10 @@ class StateLock:
         )
 
 
-def _owner(handle: int) -> str:
+def _owner(handle: int | None) -> str:
     """Who has the lock, as it wrote itself down."""
+    if handle is None:
+        return "process unknown"
     with suppress(OSError, ValueError):
         pid, since = os.pread(handle, 200, 0).decode().split()
         return f"process {int(pid)}, running since {datetime.fromisoformat(since)}"

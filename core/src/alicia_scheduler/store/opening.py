@@ -1,8 +1,8 @@
 """Opening a store that may be damaged, gone, or on a disk that takes nothing.
 
 A damaged store is never repaired and never deleted: it is moved aside as it is, and a new one is
-begun. A store that cannot be written at all is stood in for by memory. Each of these is an
-*incident*: a plain sentence for the person who must know.
+begun. A store that cannot be written at all is stood in for by memory, with what could be read of
+it. Each of these is an *incident*: a plain sentence for the person who must know.
 """
 
 from __future__ import annotations
@@ -19,12 +19,16 @@ from alicia_scheduler.store import connections
 from alicia_scheduler.store.connections import Synchronous
 from alicia_scheduler.store.copies import sync_directory
 from alicia_scheduler.store.faults import cannot_write, explained
+from alicia_scheduler.store.makeshift import stand_in
 from alicia_scheduler.store.schema import check_version, prepare
 
-__all__ = ["SENTINEL_SUFFIX", "Opened", "open_anew", "open_store"]
+__all__ = ["SENTINEL_SUFFIX", "Opened", "open_anew", "open_file", "open_store"]
 
 SENTINEL_SUFFIX = ".exists"
 """A file of the store's name with this suffix says that there was a store."""
+
+_BESIDE = ("-journal", "-wal", "-shm")
+"""What SQLite keeps beside a store, by suffix."""
 
 CHECKED_BYTES = 8 * 1024 * 1024
 """A store up to this size is checked page by page when it is opened. For a larger one that takes
@@ -48,16 +52,15 @@ def open_store(path: Path, synchronous: Synchronous, tell: Callable[[str], None]
             is missing. It was left untouched.
     """
     try:
-        return _open_or_replace(path, synchronous, tell)
+        return open_file(path, synchronous, tell)
     except StoreError as error:
         if not cannot_write(error):
             raise
+        memory, loaded = stand_in(path)
         tell(
-            f"{error}. Nothing can be kept there: events and history live in memory until the "
-            "host is started again, and what the store held is not loaded"
+            f"{error}. Nothing can be kept there: events and history live in memory until it can "
+            f"be written; {loaded}"
         )
-    memory = connections.open_memory()
-    prepare(memory, None)
     return Opened(memory, memory, durable=False)
 
 
@@ -72,7 +75,12 @@ def open_anew(path: Path, synchronous: Synchronous) -> tuple[Opened, str]:
         return _connected(path, synchronous), where
 
 
-def _open_or_replace(path: Path, synchronous: Synchronous, tell: Callable[[str], None]) -> Opened:
+def open_file(path: Path, synchronous: Synchronous, tell: Callable[[str], None]) -> Opened:
+    """As :func:`open_store`, but never memory.
+
+    Raises:
+        StoreError: as :func:`open_store`, or the store cannot be written.
+    """
     with explained(str(path)):
         _look_for(path, tell)
         try:
@@ -92,9 +100,9 @@ def _open_or_replace(path: Path, synchronous: Synchronous, tell: Callable[[str],
 
 
 def _move_aside(path: Path) -> str:
-    """Rename a store, its log and its index, and say where it is now.
+    """Rename a store, its logs and its index, and say where it is now.
 
-    The log goes first: a new store beside the log of an old one would be given its pages.
+    The logs go first: a new store beside the log of an old one would be given its pages.
 
     Raises:
         OSError: the directory cannot be written.
@@ -103,10 +111,10 @@ def _move_aside(path: Path) -> str:
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     aside = path.with_name(f"{path.name}.damaged-{stamp}")
     number = 1
-    while any(Path(f"{aside}{part}").exists() for part in ("", "-wal", "-shm")):
+    while any(Path(f"{aside}{part}").exists() for part in ("", *_BESIDE)):
         number += 1
         aside = path.with_name(f"{path.name}.damaged-{stamp}-{number}")
-    for part in ("-wal", "-shm", ""):
+    for part in (*_BESIDE, ""):
         old = Path(f"{path}{part}")
         if old.exists():
             old.rename(f"{aside}{part}")
@@ -140,6 +148,10 @@ def _open(path: Path, synchronous: Synchronous) -> Opened:
             raise StoreError(f"store {path}: there is a directory in its place", damaged=True)
         if not path.exists():
             return _connected(path, synchronous)
+        if Path(f"{path}-journal").exists():
+            # The cut came while the store was made, before it had its write-ahead log. What can
+            # only read may not undo that.
+            connections.roll_back(path)
         # This connection can only read and is closed last, so whatever fails in between, nothing
         # is merged into the file: it stays as it was found.
         with closing(connections.open_reading(path)) as looking:

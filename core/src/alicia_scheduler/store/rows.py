@@ -95,8 +95,8 @@ SAVE_EXECUTION: Final = """
     INSERT INTO executions (
         execution_id, event_id, revision, scheduled_time, claim, status, trigger, start_time,
         end_time, retry_count, reason, next_attempt_at, error_message, result, due_time,
-        error_class, steps, retry_of, useful_until
-    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        error_class, steps, retry_of, parent_id, useful_until
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (execution_id) DO UPDATE SET
         revision = excluded.revision, status = excluded.status, trigger = excluded.trigger,
         start_time = excluded.start_time, end_time = excluded.end_time,
@@ -104,7 +104,7 @@ SAVE_EXECUTION: Final = """
         next_attempt_at = excluded.next_attempt_at, error_message = excluded.error_message,
         result = excluded.result, due_time = excluded.due_time,
         error_class = excluded.error_class, steps = excluded.steps, retry_of = excluded.retry_of,
-        useful_until = excluded.useful_until
+        parent_id = excluded.parent_id, useful_until = excluded.useful_until
     WHERE event_id = excluded.event_id AND scheduled_time = excluded.scheduled_time
 """
 """Changes one row, or none when the id belongs to another event or slot."""
@@ -129,7 +129,7 @@ EVENT_COLUMNS: Final = (
 EXECUTION_COLUMNS: Final = (
     "execution_id, event_id, revision, scheduled_time, status, trigger, start_time, end_time, "
     "retry_count, reason, next_attempt_at, error_message, result, due_time, error_class, steps, "
-    "retry_of, useful_until"
+    "retry_of, parent_id, useful_until"
 )
 """What :func:`execution` reads."""
 
@@ -225,6 +225,7 @@ def _execution_values(run: EventExecution) -> Row:
         run.error_class,
         _json(run.steps, f"the steps of {run.execution_id}") if run.steps else None,
         run.retry_of,
+        run.parent_id,
         _seconds(run.useful_until),
     )
 
@@ -260,7 +261,7 @@ def execution(row: Row) -> EventExecution:
     (
         execution_id, event_id, revision, slot, status, trigger, start, end,
         retries, reason, next_attempt, error, result, due_time, error_class, steps, retry_of,
-        useful_until,
+        parent_id, useful_until,
     ) = row  # fmt: skip
     return EventExecution(
         execution_id=execution_id.decode(),
@@ -280,6 +281,7 @@ def execution(row: Row) -> EventExecution:
         result=None if result is None else _decode_result(result),
         steps=() if steps is None else _decode_steps(steps),
         retry_of=_text(retry_of),
+        parent_id=_text(parent_id),
         useful_until=_instant(useful_until),
     )
 

@@ -145,6 +145,7 @@ _THIRD = Migration(
         # What durable sinks have still to write; empty on a host without one.
         "CREATE TABLE notifications (sequence INTEGER PRIMARY KEY, body TEXT NOT NULL)",
         "ALTER TABLE executions ADD COLUMN retry_of TEXT",
+        "ALTER TABLE executions ADD COLUMN parent_id TEXT",
         "ALTER TABLE executions ADD COLUMN useful_until REAL",
         "ALTER TABLE event_states ADD COLUMN failing_since REAL",
     ),

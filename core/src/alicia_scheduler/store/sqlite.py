@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import trio
 
+from alicia_scheduler.api.errors import StoreError
 from alicia_scheduler.api.model import (
     EventExecution,
     EventRecord,
@@ -27,7 +28,8 @@ from alicia_scheduler.store.copies import back_up
 from alicia_scheduler.store.faults import explained, store_error
 from alicia_scheduler.store.groups import GroupCommit
 from alicia_scheduler.store.history import HistoryRules, HistoryWalk
-from alicia_scheduler.store.opening import Opened, open_anew, open_store
+from alicia_scheduler.store.makeshift import MEMORY_BYTES, WayBack
+from alicia_scheduler.store.opening import Opened, open_anew, open_file, open_store
 from alicia_scheduler.store.queries import Queries
 from alicia_scheduler.store.rows import operations
 from alicia_scheduler.store.schema import prepare
@@ -45,8 +47,9 @@ class SqliteStore:
 
     A file has one writing connection, used by one committing task that turns everything waiting
     into one transaction, and one connection that can only read. Both do their work in a worker
-    thread, one at a time each. A store in memory has one connection and works in place, without
-    threads, so that virtual time sees all of it.
+    thread, one at a time each. Where memory stands in for the file, both are one connection, used
+    by one thread at a time. A store that is meant to be in memory has one connection as well and
+    works in place, without threads, so that virtual time sees all of it.
 
     Attributes:
         incidents: what happened to the store itself since it was opened, in plain sentences.
@@ -81,8 +84,8 @@ class SqliteStore:
             waiting: so many commits wait for the committing task at most; further ones wait to
                 get in.
 
-        A damaged store is moved aside and a new one begun; where nothing can be written, the
-        store is in memory. :attr:`incidents` tells.
+        A damaged store is moved aside and a new one begun; where nothing can be written, memory
+        stands in for the file. :attr:`incidents` tells.
 
         Raises:
             StoreError: the store cannot be opened, or is of a newer version; says what to do.
@@ -94,10 +97,11 @@ class SqliteStore:
             opened = await _in_thread(partial(open_store, path, synchronous, incidents.append))
         store = cls(path, synchronous, opened)
         store.incidents = incidents
+        _log.info("store %s, SQLite %s", path or "in memory", sqlite3.sqlite_version)
         for incident in incidents:
             _log.error("%s", incident)
         try:
-            if not store.durable:
+            if path is None:
                 yield store
                 return
             async with GroupCommit.running(store._writer.write, waiting) as store._groups:
@@ -111,6 +115,11 @@ class SqliteStore:
         """False when what is committed ends with the process: the store is in memory."""
         return self._opened.durable
 
+    @property
+    def makeshift(self) -> bool:
+        """See :attr:`Store.makeshift`."""
+        return self._path is not None and not self._opened.durable
+
     async def trim(
         self,
         *,
@@ -122,13 +131,16 @@ class SqliteStore:
     ) -> int:
         """See :meth:`Store.trim`."""
         seconds = None if older_than is None else to_epoch(older_than)
+        if self.makeshift:
+            size_limit = min(size_limit or MEMORY_BYTES, MEMORY_BYTES)
         rules = HistoryRules(seconds, per_event, keep_per_status, size_limit)
-        if self._walk is None or not self._walk.goes_on_with(rules):
-            self._walk = HistoryWalk(rules)
-        look = partial(self._queries.expendable, self._walk, limit)
+        walk = self._walk
+        if walk is None or not walk.goes_on_with(rules):
+            walk = self._walk = HistoryWalk(rules)
+        look = partial(self._queries.expendable, walk, limit)
         while (found := await self._read(look)) is not None:
             if found:
-                return await self._write(partial(self._writer.delete_executions, found))
+                return await self._write(partial(self._delete, walk, found))
         self._walk = None
         while await self._write(self._writer.release_pages):
             pass
@@ -146,9 +158,8 @@ class SqliteStore:
         Raises:
             StoreError: the copy could not be made; says what to do.
         """
-        if self._groups is None or self._path is None:
-            await trio.lowlevel.checkpoint()
-            self._queries.back_up(to, lambda: None)
+        if self._path is None or self.makeshift:
+            await self._read(partial(self._queries.back_up, to, lambda: None))
             return
         await _in_thread(partial(_back_up, self._path, to))
 
@@ -157,6 +168,8 @@ class SqliteStore:
         if self._groups is None or self._path is None:
             self._replace(_memory())
             return "the store in memory was begun anew"
+        if self.makeshift:
+            return await self._return(self._groups, self._path)
         # Nobody reads and nobody writes while the store is exchanged.
         async with self._reading:
             incident = await self._groups.between(partial(self._exchange, self._path))
@@ -166,12 +179,61 @@ class SqliteStore:
 
     def _exchange(self, path: Path) -> str:
         # The reading connection is closed last and cannot merge the log: all stays as it is.
-        for connection in (self._opened.writing, self._opened.reading):
-            with suppress(sqlite3.Error):
-                connection.close()
+        _abandon(self._opened)
         opened, where = open_anew(path, self._synchronous)
         self._replace(opened)
         return f"store {path}: the file is damaged. {where}"
+
+    async def _return(self, groups: GroupCommit, path: Path) -> str:
+        """Go on at the place that memory stands in for."""
+        told: list[str] = []
+        opening = partial(open_file, path, self._synchronous, told.append)
+        try:
+            left_out = await self._move(groups, path, opening)
+        except StoreError as error:
+            if not error.damaged:
+                raise
+            opened, where = await _in_thread(partial(open_anew, path, self._synchronous))
+            told.append(f"{error}. {where}")
+            left_out = await self._move(groups, path, lambda: opened)
+        words = [*told, f"store {path}: it is written again and holds what was kept in memory"]
+        if left_out:
+            words.append(f"{left_out} executions are left out: it has others for their slots")
+        incident = ". ".join(words)
+        self.incidents.append(incident)
+        _log.warning("%s", incident)
+        return incident
+
+    async def _move(self, groups: GroupCommit, path: Path, opening: Callable[[], Opened]) -> int:
+        """Carry memory over to the file and use that from now on; returns how many executions
+        were left out. When it raises, all is as before."""
+        opened = await _in_thread(opening)
+        memory = self._opened.writing
+        way: WayBack | None = None
+        try:
+            way = await groups.between(partial(WayBack, memory, path, self._synchronous))
+            # The store is used as ever while the bulk of the history is carried over.
+            while await groups.between(way.bite):
+                pass
+            async with self._reading:
+                await groups.between(partial(self._arrive, way, opened))
+        finally:
+            if self._opened is not opened:
+                with trio.CancelScope(shield=True):
+                    if way is not None:
+                        await groups.between(way.close)
+                    await _in_thread(partial(_abandon, opened))
+        return way.left_out
+
+    def _arrive(self, way: WayBack, opened: Opened) -> None:
+        way.rest()
+        memory = self._opened.writing
+        self._replace(opened)
+        memory.close()
+
+    def _delete(self, walk: HistoryWalk, found: Sequence[int]) -> int:
+        # The numbers are of another store when it was exchanged since they were found.
+        return self._writer.delete_executions(found) if walk is self._walk else 0
 
     def _replace(self, opened: Opened) -> None:
         self._opened = opened
@@ -180,7 +242,7 @@ class SqliteStore:
         self._queries.reconnect(opened.reading)
 
     async def _close(self) -> None:
-        if self._groups is None or self._path is None:
+        if self._path is None or self.makeshift:
             self._opened.writing.close()
         else:
             opened = self._opened
@@ -192,8 +254,10 @@ class SqliteStore:
         if self._groups is not None:
             await self._groups.commit(wanted)
             return
-        await trio.lowlevel.checkpoint()
+        # Written before anybody else gets a turn, so that commits are made in the order of calls.
+        await trio.lowlevel.checkpoint_if_cancelled()
         (refused,) = self._writer.write([wanted])
+        await trio.lowlevel.cancel_shielded_checkpoint()
         if refused is not None:
             raise refused
 
@@ -263,10 +327,15 @@ class SqliteStore:
         return job()
 
     async def _read(self, query: Callable[[], T]) -> T:
-        if self._groups is not None:
-            return await trio.to_thread.run_sync(query, limiter=self._reading)
-        await trio.lowlevel.checkpoint()
-        return query()
+        if self._groups is None:
+            await trio.lowlevel.checkpoint()
+            return query()
+        if self.makeshift:
+            # One connection for all: a read takes its turn with the commits. It has that of the
+            # reads as well, for the case that it gets its turn after the way back.
+            async with self._reading:
+                return await self._groups.between(query)
+        return await trio.to_thread.run_sync(query, limiter=self._reading)
 
 
 def _memory() -> Opened:
@@ -283,6 +352,12 @@ def _back_up(path: Path, to: Path) -> None:
     # A connection of its own: reads go on beside it.
     with explained(str(path)), closing(connections.open_reading(path)) as reading:
         back_up(reading, to, trio.from_thread.check_cancelled)
+
+
+def _abandon(opened: Opened) -> None:
+    for connection in (opened.writing, opened.reading):
+        with suppress(sqlite3.Error):
+            connection.close()
 
 
 def _close_file(writing: sqlite3.Connection, reading: sqlite3.Connection, path: Path) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import trio
 
-from alicia_scheduler.api import ServiceUnavailable
+from alicia_scheduler.api import EventExecution, Permanent, ServiceUnavailable
 
 __all__ = ["TestContext"]
 
@@ -24,7 +24,12 @@ class TestContext:
         plugin: the plugin's name; the logger is ``alicia_scheduler.plugin.<plugin>``.
         services: what :meth:`service` answers, by contract.
         instance: the host's name on the network.
+        settings: the plugin's settings.
         state_dir: a directory for what must outlive the host, or None.
+
+    Attributes:
+        service_calls: what :meth:`call_service` calls with data and execution, by name.
+        told: what :meth:`progress` told, as pairs of execution id and line.
     """
 
     __test__ = False  # its name begins as pytest's test classes do
@@ -35,6 +40,7 @@ class TestContext:
         services: dict[type[Any], object] | None = None,
         *,
         instance: str = "test",
+        settings: object = None,
         state_dir: Path | None = None,
     ) -> None:
         self.plugin = plugin
@@ -42,6 +48,9 @@ class TestContext:
         self.state_dir = state_dir
         self.logger = logging.getLogger(f"alicia_scheduler.plugin.{plugin}")
         self.services = services or {}
+        self.settings = settings
+        self.told: list[tuple[str, str]] = []
+        self.service_calls: dict[str, Callable[[Any, EventExecution], Awaitable[object]]] = {}
         self.instant = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
     def now(self) -> datetime:
@@ -57,6 +66,22 @@ class TestContext:
         if contract not in self.services:
             raise ServiceUnavailable(f"{contract.__name__} is not available: no host in this test")
         return self.services[contract]  # type: ignore[return-value]  # the test chose it to fit
+
+    def progress(self, execution: EventExecution) -> Callable[[str], None]:
+        """Lines end in ``told``."""
+        return lambda line: self.told.append((execution.execution_id, line))
+
+    async def call_service(
+        self, name: str, data: Mapping[str, Any], execution: EventExecution
+    ) -> object | None:
+        """What the function in ``service_calls`` answers.
+
+        Raises:
+            Permanent: there is none of this name.
+        """
+        if name not in self.service_calls:
+            raise Permanent(f"there is no service call {name!r}", error_class="not_found")
+        return await self.service_calls[name](dict(data), execution)
 
     async def run_sync(self, function: Callable[..., T], *args: Any) -> T:
         """Run ``function`` in a thread, as the host does."""

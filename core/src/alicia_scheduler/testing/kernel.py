@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import trio
 
@@ -18,10 +19,13 @@ from alicia_scheduler.kernel.loop import run_kernel
 from alicia_scheduler.kernel.notifications import Notifier
 from alicia_scheduler.kernel.prepared import Prepared, Unresolved
 from alicia_scheduler.kernel.records import Records
+from alicia_scheduler.kernel.recovery import take_over
 from alicia_scheduler.store.sqlite import SqliteStore
 from alicia_scheduler.testing.clock import START, VirtualClock
 
 __all__ = ["At", "Every", "KernelUnderTest", "ScriptedTypes", "make_event", "running_kernel"]
+
+T = TypeVar("T")
 
 ActionFunction = Callable[[Any, EventExecution], Awaitable[object | None]]
 
@@ -82,6 +86,9 @@ class ScriptedTypes:
 
     async def run_action(self, prepared: Prepared, execution: EventExecution) -> object | None:
         return await self.actions[prepared.action_type](prepared.action_config, execution)
+
+    def redact(self, value: T) -> T:
+        return value
 
 
 def make_event(event_id: str = "event", **fields: Any) -> ScheduledEvent:
@@ -172,6 +179,7 @@ async def running_kernel(
     with clock.powered():
         async with Records.running(store, notifier, clock) as records:
             kernel = Kernel(records, types, clock, settings)
+            records.begun_anew = partial(take_over, kernel)
             under_test = KernelUnderTest(kernel, clock, store, types, ran, notifications)
             if before is not None:
                 await before(under_test)

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager
 
 from alicia_action_mqtt.config import MqttPublishConfig
-from alicia_scheduler.api import Action, ActionContext, ActionType, MqttConnection, hookimpl
+from alicia_action_mqtt.publish import open_publish, preview_publish
+from alicia_scheduler.api import ActionType, MqttConnection, hookimpl
 
 __all__ = ["MqttPublishConfig"]
-
-
-def open_publish(context: ActionContext) -> AbstractAsyncContextManager[Action]:
-    """The action; what it needs is imported here, so that the hook stays cheap."""
-    from alicia_action_mqtt import publish
-
-    return publish.open_publish(context)
 
 
 @hookimpl
@@ -26,5 +19,6 @@ def alicia_action_types() -> Iterator[ActionType]:
         config=MqttPublishConfig,
         open=open_publish,
         requires=(MqttConnection,),
+        preview=preview_publish,
         summary="publish a message over MQTT",
     )

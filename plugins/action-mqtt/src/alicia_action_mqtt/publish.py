@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 import msgspec
-import trio
 
 from alicia_action_mqtt.answer import is_answer, shown
 from alicia_action_mqtt.config import AckConfig, MqttPublishConfig
@@ -26,7 +26,7 @@ from alicia_scheduler.api import (
     to_epoch,
 )
 
-__all__ = ["PublishAction", "open_publish"]
+__all__ = ["PublishAction", "open_publish", "preview_publish"]
 
 
 @asynccontextmanager
@@ -49,7 +49,7 @@ class PublishAction:
             Retryable: ``connection`` (with ``outbox = false``), ``outbox_full``, ``ack_timeout``.
             Permanent: ``topic``, ``payload``, ``refused``, ``expired``, ``poison``.
         """
-        message, value = self._message(config, execution)
+        message, value = outgoing(config, execution, self._context.now())
         # mypy takes no protocol for a type (python/mypy#4717).
         connection = self._context.service(MqttConnection)  # type: ignore[type-abstract]
         if config.ack is None:
@@ -62,51 +62,6 @@ class PublishAction:
         result = self._result(config, message, value, delivered)
         result["ack"] = {"topic": answer.topic, "payload": shown(answer.payload)}
         return result
-
-    def _message(
-        self, config: MqttPublishConfig, execution: EventExecution
-    ) -> tuple[MqttOutgoing, Any]:
-        """The message to send, and its value for the result."""
-        topic = config.topic or f"alicia/event/{execution.event_id}"
-        # The configuration was checked when it was written; a template may have filled it since.
-        if problem := check_topic(topic):
-            raise Permanent(f"topic {topic[:200]!r} {problem}", error_class="topic")
-        metadata = self._metadata(execution)
-        value = config.message
-        if config.merges:
-            # A new object: the definition is shared by all its executions (X14).
-            value = {**value, **metadata}
-        try:
-            payload = config.payload(value)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise Permanent(
-                f"the message cannot be sent: {error}", error_class="payload"
-            ) from error
-        if len(payload) > config.max_payload:
-            raise Permanent(
-                f"the payload is {len(payload)} bytes long with its metadata; {config.max_payload} "
-                "is the most (max_payload)",
-                error_class="payload",
-            )
-        properties = [*config.user_properties.items()]
-        if config.metadata != "none" and not config.merges:
-            metadata |= {"attempt": execution.attempt, "idempotency_key": execution.idempotency_key}
-            properties += [(key, str(item)) for key, item in metadata.items()]
-        correlate = config.ack is not None and config.ack.correlate
-        message = MqttOutgoing(
-            topic=topic,
-            payload=payload,
-            qos=config.qos,
-            retain=config.retain,
-            content_type=_content_type(config),
-            message_expiry=config.message_expiry,
-            user_properties=tuple(properties),
-            response_topic=config.ack.topic if config.ack is not None and correlate else None,
-            correlation_data=f"{execution.execution_id}/{execution.attempt}".encode()
-            if correlate
-            else None,
-        )
-        return message, value
 
     async def _publish(
         self,
@@ -144,6 +99,8 @@ class PublishAction:
         answers: AsyncIterator[MqttMessage],
         correlation_data: bytes | None,
     ) -> MqttMessage:
+        import trio  # here, so that the hook stays cheap
+
         with trio.move_on_after(ack.timeout):
             async for message in answers:
                 if is_answer(message, ack.match, correlation_data):
@@ -184,15 +141,85 @@ class PublishAction:
         }
         return result
 
-    def _metadata(self, execution: EventExecution) -> dict[str, Any]:
-        """What receivers on the Alicia bus tell executions apart by."""
-        return {
-            "event_id": execution.event_id,
-            "execution_id": execution.execution_id,
-            "scheduled_time": to_epoch(execution.scheduled_time),
-            "execution_time": to_epoch(self._context.now()),
-            "triggered_by": "scheduler",
-        }
+
+def preview_publish(config: MqttPublishConfig, execution: EventExecution) -> dict[str, Any]:
+    """What an attempt would publish.
+
+    Raises:
+        Permanent: nothing, for the message cannot be sent.
+    """
+    now = execution.start_time or execution.scheduled_time
+    message, _ = outgoing(config, execution, now)
+    shown: dict[str, Any] = {"topic": message.topic}
+    if config.message_base64 is None:
+        shown["payload"] = message.payload.decode()
+    else:
+        shown["payload_base64"] = config.message_base64
+    return {
+        **shown,
+        "qos": message.qos,
+        "retain": message.retain,
+        "user_properties": dict(message.user_properties),
+    }
+
+
+def outgoing(
+    config: MqttPublishConfig, execution: EventExecution, now: datetime
+) -> tuple[MqttOutgoing, Any]:
+    """The message to send, and its value for the result.
+
+    Raises:
+        Permanent: it cannot be sent.
+    """
+    topic = config.topic or f"alicia/event/{execution.event_id}"
+    # The configuration was checked when it was written; a template may have filled it since.
+    if problem := check_topic(topic):
+        raise Permanent(f"topic {topic[:200]!r} {problem}", error_class="topic")
+    metadata = _metadata(execution, now)
+    value = config.message
+    if config.merges:
+        # A new object: the definition is shared by all its executions (X14).
+        value = {**value, **metadata}
+    try:
+        payload = config.payload(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Permanent(f"the message cannot be sent: {error}", error_class="payload") from error
+    if len(payload) > config.max_payload:
+        raise Permanent(
+            f"the payload is {len(payload)} bytes long with its metadata; {config.max_payload} "
+            "is the most (max_payload)",
+            error_class="payload",
+        )
+    properties = [*config.user_properties.items()]
+    if config.metadata != "none" and not config.merges:
+        metadata |= {"attempt": execution.attempt, "idempotency_key": execution.idempotency_key}
+        properties += [(key, str(item)) for key, item in metadata.items()]
+    correlate = config.ack is not None and config.ack.correlate
+    message = MqttOutgoing(
+        topic=topic,
+        payload=payload,
+        qos=config.qos,
+        retain=config.retain,
+        content_type=_content_type(config),
+        message_expiry=config.message_expiry,
+        user_properties=tuple(properties),
+        response_topic=config.ack.topic if config.ack is not None and correlate else None,
+        correlation_data=f"{execution.execution_id}/{execution.attempt}".encode()
+        if correlate
+        else None,
+    )
+    return message, value
+
+
+def _metadata(execution: EventExecution, now: datetime) -> dict[str, Any]:
+    """What receivers on the Alicia bus tell executions apart by."""
+    return {
+        "event_id": execution.event_id,
+        "execution_id": execution.execution_id,
+        "scheduled_time": to_epoch(execution.scheduled_time),
+        "execution_time": to_epoch(now),
+        "triggered_by": "scheduler",
+    }
 
 
 _FIELDS = MqttOutgoing.__struct_fields__

@@ -41,6 +41,7 @@ _LOOKS = {
     "execution_missed": _Look("!", "missed", RED),
     "execution_cancelled": _Look("■", "cancelled", YELLOW),
     "execution_interrupted": _Look("!", "interrupted", YELLOW),
+    "execution_output": _Look("│", "output", DIM),
     "event_created": _Look("+", "created", DIM),
     "event_scheduled": _Look("+", "scheduled", DIM),
     "event_updated": _Look("~", "updated", DIM),
@@ -69,7 +70,9 @@ def text_line(notification: Notification, *, zone: tzinfo | None = None, colour:
     mark = f"{look.symbol} {look.word:<{WORD_WIDTH}}"
     if colour:
         shown_at, mark = f"\x1b[{DIM}m{shown_at}\x1b[0m", f"\x1b[{look.colour}m{mark}\x1b[0m"
-    if notification.event_type.startswith("execution_"):
+    if notification.event_type == "execution_output":
+        rest = _output(data)
+    elif notification.event_type.startswith("execution_"):
         rest = _execution(data, at)
     elif notification.event_type.startswith("event_"):
         rest = _event(data, at)
@@ -110,6 +113,11 @@ def _execution(data: Mapping[str, Any], at: datetime) -> Iterator[str]:
     why = [_detail(data[key]) for key in ("reason", "error_message") if data.get(key)]
     if why:
         yield ": ".join(why)
+
+
+def _output(data: Mapping[str, Any]) -> Iterator[str]:
+    yield _name(data)
+    yield _detail(data.get("line", ""))
 
 
 def _event(data: Mapping[str, Any], at: datetime) -> Iterator[str]:

@@ -1,0 +1,1 @@
+"""Store, planner and kernel in virtual time, driven by random steps, with every slot accounted."""
