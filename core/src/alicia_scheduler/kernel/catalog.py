@@ -50,15 +50,18 @@ class Catalog:
         self._clock = clock
         self._limit = limit
         self._entries: dict[str, Entry] = {}
+        self._removals = 0
 
     def get(self, event_id: str) -> Entry | None:
         """The entry in hand, if it is."""
         return self._entries.get(event_id)
 
     def put(self, event: ScheduledEvent, state: EventState) -> Entry:
-        """Take an event in hand, with its schedule built."""
-        entry = self.entry(event, state)
-        self._entries[event.event_id] = entry
+        """Take an event in hand, with its schedule built. One that is in hand stays the same entry:
+        a decision about it that is being committed goes on with what was edited meanwhile."""
+        entry = self._entries.setdefault(event.event_id, Entry(event, state))
+        entry.event, entry.state = event, state
+        self.prepare(entry)
         return entry
 
     def entry(self, event: ScheduledEvent, state: EventState) -> Entry:
@@ -70,6 +73,7 @@ class Catalog:
     def remove(self, event_id: str) -> None:
         """Let go of an event that is no more."""
         self._entries.pop(event_id, None)
+        self._removals += 1
 
     def prepare(self, entry: Entry) -> None:
         """Build the entry's schedule, or note why it cannot be built."""
@@ -97,7 +101,13 @@ class Catalog:
         absent = [event_id for event_id in event_ids if event_id not in self._entries]
         if not absent:
             return
-        for event_id, record in (await self._store.records(absent)).items():
+        found: dict[str, EventRecord] = {}
+        read_at = -1
+        while read_at != self._removals:
+            # What was read before something was removed may be no more.
+            read_at = self._removals
+            found = await self._store.records(absent)
+        for event_id, record in found.items():
             if event_id not in self._entries:
                 self.put(record.event, record.state)
 

@@ -138,14 +138,21 @@ async def _remove(kernel: Kernel, records: Sequence[EventRecord], difference: Di
     changes: list[Change] = []
     for record in records:
         event_id = record.event.event_id
-        for execution in kernel.runner.of_event(event_id):
-            await kernel.cancel(execution.execution_id, "removed")
+        await _cancel_all(kernel, event_id)
         changes.append(RemoveEvent(event_id))
         difference.removed.append(event_id)
     await kernel.records.keep(changes, [about_event("event_deleted", each) for each in records])
     for record in records:
-        kernel.catalog.remove(record.event.event_id)
-        kernel.agenda.discard(record.event.event_id)
+        event_id = record.event.event_id
+        kernel.catalog.remove(event_id)
+        kernel.agenda.discard(event_id)
+        # Those that came while the removal was written down.
+        await _cancel_all(kernel, event_id)
+
+
+async def _cancel_all(kernel: Kernel, event_id: str) -> None:
+    for execution in kernel.runner.of_event(event_id):
+        await kernel.cancel(execution.execution_id, "removed")
 
 
 def refreshed(kernel: Kernel, entry: Entry, now: datetime, *, edited: bool = False) -> bool:

@@ -250,7 +250,8 @@ class Kernel:
         if not await self._commit_decision(decision):
             await self._hold_back(decision)
         for entry in decision.moved:
-            self.put_next(entry)
+            if self.catalog.get(entry.event.event_id) is entry:
+                self.put_next(entry)
         for execution_id in decision.cancelled:
             await self.cancel(execution_id, "restart")
         for run in decision.launches:
