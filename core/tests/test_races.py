@@ -8,11 +8,10 @@ import trio.testing
 from msgspec.structs import replace
 
 from alicia_scheduler.api import Mode, Retryable, Status
-from alicia_scheduler.kernel.catalog import Catalog
 from alicia_scheduler.kernel.definitions import save_event, sync_origin
 from alicia_scheduler.store import SqliteStore
 from alicia_scheduler.testing.clock import VirtualClock
-from alicia_scheduler.testing.kernel import ScriptedTypes, make_event, running_kernel
+from alicia_scheduler.testing.kernel import make_event, running_kernel
 
 
 class Held:
@@ -195,7 +194,6 @@ async def test_an_event_that_is_removed_while_it_is_read_is_not_taken_in_hand(
     store, autojump_clock
 ):
     clock = VirtualClock()
-    catalog = Catalog(store, ScriptedTypes({"note": fail}), clock)
     async with running_kernel(store=store, clock=clock) as k:
         await save_event(k.kernel, make_event())
         k.kernel.catalog.remove("event")
@@ -208,3 +206,18 @@ async def test_an_event_that_is_removed_while_it_is_read_is_not_taken_in_hand(
             await sync_origin(k.kernel, "test", [])
             await store.let()
         assert catalog.get("event") is None
+
+
+async def test_an_event_that_is_made_anew_while_it_is_removed_stays(store, autojump_clock):
+    async with running_kernel(store=store) as k:
+        await save_event(k.kernel, make_event())
+        store.hold_commit = lambda changes: True
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(sync_origin, k.kernel, "test", [])
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(save_event, k.kernel, make_event(name="again"))
+            await trio.testing.wait_all_tasks_blocked()
+            await store.let()
+        assert (await store.records(["event"]))["event"].event.name == "again"
+        await k.clock.advance(15)
+        assert len(k.ran) == 1

@@ -41,11 +41,20 @@ class Catalog:
     """Entries by event id.
 
     Args:
+        removed: true of an event that the store still has only because it cannot be written.
         limit: how many entries are kept when more than that have been used.
     """
 
-    def __init__(self, store: Store, types: Types, clock: Clock, limit: int = 20_000) -> None:
+    def __init__(
+        self,
+        store: Store,
+        types: Types,
+        clock: Clock,
+        removed: Callable[[str], bool],
+        limit: int = 20_000,
+    ) -> None:
         self._store = store
+        self._removed = removed
         self._types = types
         self._clock = clock
         self._limit = limit
@@ -98,7 +107,7 @@ class Catalog:
 
     async def load(self, event_ids: Iterable[str]) -> None:
         """Bring events in hand that are not, as far as the store has them."""
-        absent = [event_id for event_id in event_ids if event_id not in self._entries]
+        absent = {event_id for event_id in event_ids if event_id not in self._entries}
         if not absent:
             return
         found: dict[str, EventRecord] = {}
@@ -108,7 +117,7 @@ class Catalog:
             read_at = self._removals
             found = await self._store.records(absent)
         for event_id, record in found.items():
-            if event_id not in self._entries:
+            if event_id not in self._entries and not self._removed(event_id):
                 self.put(record.event, record.state)
 
     def trim(self, busy: Callable[[str], bool]) -> None:

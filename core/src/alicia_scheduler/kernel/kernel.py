@@ -91,7 +91,7 @@ class Kernel:
         self.clock = clock
         records.in_hand = self._in_hand
         self.agenda = Agenda()
-        self.catalog = Catalog(self.store, types, clock)
+        self.catalog = Catalog(self.store, types, clock, records.removed)
         self.accounts = Accounts(self)
         self.runner = Runner(
             types,
@@ -288,6 +288,20 @@ class Kernel:
             self.agenda.put(Due(entry.state.next_due, event_id), beyond=beyond)
         else:
             self.agenda.discard(event_id)
+
+    def restart_agenda(self) -> None:
+        """Read the agenda anew from the store, and put on it what the store does not know."""
+        self.agenda.restart()
+        for record in self.catalog.records():
+            event_id = record.event.event_id
+            if self.records.holds(event_id) and (entry := self.catalog.get(event_id)):
+                self.put_next(entry)
+        if self.records.degraded is None:
+            return
+        for waiting in self.runner.retries.all():
+            if waiting.next_attempt_at is not None:
+                due = Due(waiting.next_attempt_at, waiting.event_id, waiting.execution_id)
+                self.agenda.put(due, beyond=True)
 
     def _needed(self, event_id: str) -> bool:
         """True while the catalog must not let go of an event."""
