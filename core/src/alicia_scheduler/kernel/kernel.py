@@ -22,6 +22,7 @@ from alicia_scheduler.kernel import ledger
 from alicia_scheduler.kernel.accounts import Accounts, may_run_unrecorded
 from alicia_scheduler.kernel.agenda import Agenda
 from alicia_scheduler.kernel.catalog import Catalog, Entry
+from alicia_scheduler.kernel.chains import ancestors_of, chain, follow_ups
 from alicia_scheduler.kernel.clock import Clock
 from alicia_scheduler.kernel.decision import Decision
 from alicia_scheduler.kernel.gate import ClockGate
@@ -130,6 +131,10 @@ class Kernel:
                 self._retry_is_due(entry.event_id, entry.execution_id, now, decision)
             else:
                 self._slot_is_due(entry, now, decision)
+        for entry, ended in tuple(decision.closed):
+            if entry is not None and (wanted := follow_ups(entry.event, ended)):
+                ancestors = await ancestors_of(self, ended, wanted)
+                chain(self, ended, wanted, ancestors, decision)
         await self.carry_out(decision)
 
     def _rank(self, due: Due) -> tuple[int, bool]:

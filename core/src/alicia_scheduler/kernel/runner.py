@@ -275,7 +275,10 @@ class Runner:
         reason = "timeout" if run.cancel_reason is None else "cancelled"
         error = f"the action ignored its cancellation for {GRACE:g} s and is no longer waited for"
         outcome = Outcome(Status.FAILED, error=error, reason=reason, error_class="stuck")
-        await self._reports.ended(run, outcome)
+        try:
+            await self._reports.ended(run, outcome)
+        except Exception:
+            logger.exception("execution %s could not be accounted", run.execution.execution_id)
         self._leave(run)
 
     def _leave(self, run: Run) -> None:
