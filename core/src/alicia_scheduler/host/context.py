@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
@@ -57,6 +58,7 @@ class Surroundings:
 
     Attributes:
         instance: the host's name on the network.
+        parts: the names of those that have not ended, for people.
     """
 
     instance: str
@@ -64,6 +66,16 @@ class Surroundings:
     notifier: Notifier
     services: RunningServices = field(default_factory=RunningServices)
     secrets: Secrets = field(default_factory=Secrets)
+    parts: set[str] = field(default_factory=set)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """While the block is open, this part of a plugin can hold up the host's stop."""
+        self.parts.add(name)
+        try:
+            yield
+        finally:
+            self.parts.discard(name)
 
     def context(self, plugin: PluginRecord) -> HostContext:
         """The handle on the host for a part of ``plugin``."""

@@ -131,8 +131,8 @@ class Kernel:
                 self._retry_is_due(entry.event_id, entry.execution_id, now, decision)
             else:
                 self._slot_is_due(entry, now, decision)
-        for entry, ended in tuple(decision.closed):
-            if entry is not None and (wanted := follow_ups(entry.event, ended)):
+        for owner, ended in tuple(decision.closed):
+            if owner is not None and (wanted := follow_ups(owner.event, ended)):
                 ancestors = await ancestors_of(self, ended, wanted)
                 chain(self, ended, wanted, ancestors, decision)
         await self.carry_out(decision)
