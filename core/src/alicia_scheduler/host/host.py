@@ -88,6 +88,12 @@ class Host:
         if self.kernel is not None:
             self.kernel.stop()
 
+    def hurry(self) -> None:
+        """Stop, and cancel what still runs without waiting for it."""
+        self.stop()
+        if self.kernel is not None:
+            self.kernel.hurry()
+
     def still_open(self) -> list[str]:
         """What keeps a stop from coming to its end, for people."""
         executions = self.kernel.runner.still_open() if self.kernel is not None else []

@@ -111,7 +111,13 @@ class Kernel:
     def stop(self) -> None:
         """Start nothing new and let the loop come to its end."""
         self.stopping = True
+        self.runner.close()
         self.agenda.changed.set()
+
+    def hurry(self) -> None:
+        """Stop, and cancel at once what still runs; its end is recorded."""
+        self.stop()
+        self.runner.hurry()
 
     # -- the walk ------------------------------------------------------------------------
 
