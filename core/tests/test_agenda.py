@@ -132,3 +132,13 @@ def test_every_entry_comes_out_once_at_its_last_place_whatever_the_window(stored
                 del stored[entry.event_id]
     assert not stored
     assert len(seen) == len(set(seen))
+
+
+def test_entries_that_were_moved_or_discarded_do_not_pile_up():
+    agenda = whole(Agenda(), Due(at(1), "a"))
+    for second in range(100_000):
+        agenda.put(Due(at(10_000_000 + second), "moved"))
+        agenda.put(Due(at(20_000_000), f"passing {second}"))
+        agenda.discard(f"passing {second}")
+    assert len(agenda._heap) < 5000
+    assert ids(agenda.pop_due(at(30_000_000), 10)) == ["a", "moved"]

@@ -493,6 +493,38 @@ async def test_what_outlasts_the_drain_is_interrupted_and_runs_again_at_the_next
     assert {run.scheduled_time for run in history} == {at(10)}
 
 
+async def test_a_stop_in_a_hurry_cancels_at_once_and_records_it(autojump_clock):
+    settings = KernelSettings(drain_timeout=1000)
+    async with SqliteStore.open(None) as store:
+        async with running_kernel(
+            store=store, actions={"slow": slow_for_25}, settings=settings
+        ) as under_test:
+            await save_event(under_test.kernel, at_instants(10, action={"type": "slow"}))
+            await trio.sleep(11)
+            under_test.kernel.hurry()
+            await under_test.kernel.stopped.wait()
+            assert trio.current_time() < 12
+        rerun, interrupted = await store.list_executions()
+    assert (interrupted.status, interrupted.reason) == (Status.INTERRUPTED, "shutdown")
+    assert rerun.status is Status.PENDING
+
+
+async def test_a_host_that_is_stopped_while_it_recovers_starts_nothing(autojump_clock):
+    async with SqliteStore.open(None) as store:
+        await crash(store, at_instants(10, action={"type": "slow"}))
+
+        async def stop(under_test):
+            under_test.kernel.stop()
+
+        async with running_kernel(
+            store=store, actions={"slow": slow_for_25}, start=at(13), before=stop
+        ) as second:
+            await second.kernel.stopped.wait()
+        rerun, interrupted = await store.list_executions()
+    assert (interrupted.status, interrupted.reason) == (Status.INTERRUPTED, "crash")
+    assert (rerun.status, rerun.start_time) == (Status.PENDING, None)
+
+
 async def crash(store, event):
     """Leave an execution running in the store, as a killed host does."""
     with trio.CancelScope() as scope:

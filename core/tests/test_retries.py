@@ -205,6 +205,23 @@ async def test_a_retry_that_the_outage_made_too_old_fails_at_the_next_start(auto
     assert (execution.status, execution.error_class) == (Status.FAILED, "dns")
 
 
+async def test_a_retry_that_the_outage_made_too_old_has_its_followers(autojump_clock):
+    event = at_instants(10, retry_delay=60, retry_max_age=300, on_failure=("alarm",))
+    alarm = at_instants(10_000, event_id="alarm", action={"type": "note"})
+    tries = Tries(Retryable("no"))
+    async with SqliteStore.open(None) as store:
+        async with running_kernel(store=store, actions={"try": tries}) as under_test:
+            tries.began = trio.current_time()
+            await sync_origin(under_test.kernel, "test", [event, alarm])
+            await trio.sleep(20)
+        async with running_kernel(
+            store=store, actions={"try": tries}, start=at(1000)
+        ) as under_test:
+            await trio.sleep(10)
+            (execution,) = await under_test.history()
+            assert [run.parent_id for run in under_test.ran] == [execution.execution_id]
+
+
 async def test_a_retry_that_waited_for_a_place_past_its_age_does_not_begin(autojump_clock):
     from alicia_scheduler.kernel.kernel import KernelSettings
 

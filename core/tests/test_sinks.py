@@ -12,11 +12,13 @@ from alicia_scheduler.api import SinkType, StoreError
 from alicia_scheduler.api.store import SaveFact
 from alicia_scheduler.config.document import Document
 from alicia_scheduler.config.load import configuration
+from alicia_scheduler.host import queues
 from alicia_scheduler.host.check import check_configuration
 from alicia_scheduler.host.context import Surroundings
 from alicia_scheduler.host.loader import PluginRecord
 from alicia_scheduler.host.registry import Offer, Registry
 from alicia_scheduler.host.sinks import ConfiguredSink, SinkOptions, sinks_running
+from alicia_scheduler.kernel.backlog import Backlog
 from alicia_scheduler.kernel.notifications import Notifier, Told
 from alicia_scheduler.kernel.records import Records
 from alicia_scheduler.store import SqliteStore
@@ -255,6 +257,57 @@ async def test_a_durable_sink_is_fed_from_memory_while_the_store_cannot_be_writt
         await host.tell("d")
         await trio.sleep(1)
     assert witness.types() == ["a", "b", "error", "c", "store_recovered", "d"]
+
+
+async def test_a_durable_sink_is_given_what_the_store_had_no_room_to_keep(
+    store, autojump_clock, monkeypatch
+):
+    witness = Witness()
+    async with running(store, witness.configured(durable=True)) as host:
+        host.records._backlog = Backlog(history_limit=5)
+        witness.away = True
+        await host.tell("before")
+        commit = store.commit
+
+        async def full(_changes):
+            raise StoreError("the disk is full", transient=True)
+
+        monkeypatch.setattr(store, "commit", full)
+        for number in range(20):
+            await host.tell(str(number))
+        monkeypatch.setattr(store, "commit", commit)
+        await trio.sleep(10)
+        witness.away = False
+        await trio.sleep(1)
+    assert [word for word in witness.types() if word.isdigit()] == [*map(str, range(20))]
+
+
+async def test_a_durable_sink_that_memory_has_no_room_for_counts_what_it_loses(
+    store, autojump_clock, monkeypatch
+):
+    monkeypatch.setattr(queues, "MEMORY_LIMIT", 5)
+    witness = Witness()
+    async with running(store, witness.configured(durable=True)) as host:
+        host.records._backlog = Backlog(history_limit=5)
+        witness.away = True
+        await host.tell("before")
+        commit = store.commit
+
+        async def full(_changes):
+            raise StoreError("the disk is full", transient=True)
+
+        monkeypatch.setattr(store, "commit", full)
+        for number in range(20):
+            await host.tell(str(number))
+        monkeypatch.setattr(store, "commit", commit)
+        await trio.sleep(10)
+        witness.away = False
+        await trio.sleep(1)
+    got = [word for word in witness.types() if word.isdigit()]
+    (recovered,) = [item for item in witness.got if item.event_type == "sink_recovered"]
+    numbers = {item.sequence for item in witness.got}
+    assert got == [*map(str, range(15, 20))]
+    assert recovered.event_data["lost"] == max(numbers) - len(numbers)
 
 
 async def test_what_was_kept_for_sinks_that_are_durable_no_more_goes(store, autojump_clock):

@@ -199,6 +199,24 @@ async def test_a_store_that_fails_while_an_attempt_is_given_up_does_not_end_the_
         assert [run.status for run in await under_test.history("other")] == [Status.COMPLETED]
 
 
+async def test_an_attempt_whose_giving_up_cannot_be_accounted_does_not_end_the_host(
+    autojump_clock, monkeypatch
+):
+    async def broken(run, outcome):
+        raise ZeroDivisionError
+
+    event = at_instants(10, action={"type": "deaf"}, timeout=4)
+    async with running_kernel(actions={"deaf": deaf_until(100)}) as under_test:
+        monkeypatch.setattr(under_test.kernel.accounts, "ended", broken)
+        await save_event(under_test.kernel, event)
+        await trio.sleep(30)
+        assert under_test.kernel.runner.running == 0
+        monkeypatch.undo()
+        await save_event(under_test.kernel, at_instants(50, event_id="other"))
+        await trio.sleep(100)
+        assert [run.status for run in await under_test.history("other")] == [Status.COMPLETED]
+
+
 async def test_an_action_is_given_the_time_that_its_clean_up_takes(autojump_clock):
     async def tidy(_config, _execution):
         try:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
-import sys
 from types import FrameType
 from typing import NoReturn
 
@@ -25,7 +25,9 @@ VERBS = {
 
 
 def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
-    sys.exit(0)
+    # Not by an exception: a plugin that is being imported just then would be blamed for it, and
+    # the signal be lost.
+    os._exit(0)
 
 
 class LazyGroup(click.Group):

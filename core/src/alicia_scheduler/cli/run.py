@@ -29,6 +29,9 @@ __all__ = ["run"]
 CLOSING = 15.0
 """Seconds beyond drain_timeout after which a stop counts as hung."""
 
+CANCELLED = 1.0
+"""Seconds after a second signal that recording what was cancelled, and closing, may take."""
+
 AT_ONCE = 2.0
 """Seconds after a second signal after which the process ends, whatever is still open."""
 
@@ -92,7 +95,7 @@ async def _until_signal(
     host: Host, state_dir: Path, look_ahead: Callable[[], list[Finding]], resort: LastResort
 ) -> None:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_obey_signals, host, nursery.cancel_scope, resort)
+        nursery.start_soon(_obey_signals, host, nursery, resort)
         nursery.start_soon(_answer_commands, host, state_dir)
         nursery.start_soon(_warn_ahead, host, look_ahead)
         await host.run()
@@ -122,16 +125,17 @@ async def _answer_commands(host: Host, state_dir: Path) -> None:
         await trio.sleep(DOOR_EVERY)
 
 
-async def _obey_signals(host: Host, scope: trio.CancelScope, resort: LastResort) -> None:
+async def _obey_signals(host: Host, nursery: trio.Nursery, resort: LastResort) -> None:
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
         host_told = False
         async for _ in received:
             if host_told:
-                scope.cancel()
+                host.hurry()
+                nursery.cancel_scope.deadline = trio.current_time() + CANCELLED
                 resort.hurry(AT_ONCE)
             else:
                 resort.start()
-            host.stop()
+                host.stop()
             host_told = True
 
 

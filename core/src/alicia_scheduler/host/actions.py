@@ -63,11 +63,12 @@ class OpenActions:
         context = self._surroundings.context(offer.plugin)
         opened = False
         try:
-            async with offer.type.open(context) as action:
-                self._open[name] = action
-                opened = True
-                task_status.started(None)
-                await self._stop.wait()
+            with self._surroundings.part(f"action type {name}"):
+                async with offer.type.open(context) as action:
+                    self._open[name] = action
+                    opened = True
+                    task_status.started(None)
+                    await self._stop.wait()
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
             if not opened:
                 task_status.started(describe_error(error))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -70,6 +71,7 @@ class Surroundings:
         instance: the host's name on the network.
         state_dir: the host's directory, or None when it keeps nothing.
         calls: None until the kernel is there.
+        parts: the names of those that have not ended, for people.
     """
 
     instance: str
@@ -79,6 +81,16 @@ class Surroundings:
     secrets: Secrets = field(default_factory=Secrets)
     state_dir: Path | None = None
     calls: Calls | None = None
+    parts: set[str] = field(default_factory=set)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """While the block is open, this part of a plugin can hold up the host's stop."""
+        self.parts.add(name)
+        try:
+            yield
+        finally:
+            self.parts.discard(name)
 
     def context(self, plugin: PluginRecord) -> HostContext:
         """The handle on the host for a part of ``plugin``."""

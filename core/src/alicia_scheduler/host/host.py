@@ -69,6 +69,7 @@ class Host:
         self._state_dir = state_dir
         self._history = history or HistorySettings()
         self._stop_wanted = False
+        self._parts: set[str] = set()
 
     async def run(self) -> None:
         """Run until :meth:`stop`. ``started`` is set once the schedule runs.
@@ -88,9 +89,16 @@ class Host:
         if self.kernel is not None:
             self.kernel.stop()
 
+    def hurry(self) -> None:
+        """Stop, and cancel what still runs without waiting for it."""
+        self.stop()
+        if self.kernel is not None:
+            self.kernel.hurry()
+
     def still_open(self) -> list[str]:
         """What keeps a stop from coming to its end, for people."""
-        return self.kernel.runner.still_open() if self.kernel is not None else []
+        executions = self.kernel.runner.still_open() if self.kernel is not None else []
+        return [*executions, *sorted(self._parts)]
 
     async def _run_with(self, store_file: Path | None) -> None:
         settings, checked = self._settings, self._checked
@@ -100,6 +108,7 @@ class Host:
             self.notifier,
             secrets=checked.secrets,
             state_dir=self._state_dir,
+            parts=self._parts,
         )
         actions = OpenActions(surroundings)
         journal = any(sink.options.durable for sink in checked.sinks)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, Protocol
 
 import trio
@@ -162,6 +163,7 @@ class JournalQueue:
         """See :class:`Queue`."""
         self._last = notification.sequence
         if self._journal.records.degraded is not None:
+            self.dropped += len(self._unwritten) == MEMORY_LIMIT
             self._unwritten.append(notification)
         self._arrived.set()
         waiting = self._last - self._journal.heard[self._name]
@@ -217,7 +219,10 @@ class JournalQueue:
             page = []
         while self._unwritten and self._unwritten[0].sequence <= heard:
             self._unwritten.popleft()
-        return page or [*self._unwritten][:DURABLE_BATCH]
+        # The store has those from before it could not be written, and those that were kept for it;
+        # it never gets those for which there was no room.
+        known = {item.sequence: item for item in (*islice(self._unwritten, DURABLE_BATCH), *page)}
+        return [known[number] for number in sorted(known)[:DURABLE_BATCH]]
 
     def _wants(self, notification: Notification) -> bool:
         return self._accepts is None or notification.event_type in self._accepts

@@ -15,7 +15,7 @@ from alicia_scheduler.host.context import HostContext, Surroundings
 from alicia_scheduler.host.recipes import made
 from alicia_scheduler.host.registry import Offer
 from alicia_scheduler.host.secrets.vault import Secrets
-from alicia_scheduler.host.supervision import keep_open
+from alicia_scheduler.host.supervision import Stop, keep_open
 
 __all__ = ["ConfiguredService", "in_start_order", "services_running"]
 
@@ -62,11 +62,11 @@ async def services_running(
     Each start is waited for, bounded: one that fails or hangs is told, is tried again by its
     supervisor, and holds up nothing else.
     """
-    stops: list[tuple[trio.Event, trio.Event]] = []
+    stops: list[tuple[Stop, trio.Event]] = []
     async with trio.open_nursery() as nursery:
         try:
             for service in in_start_order(services):
-                stop, done = trio.Event(), trio.Event()
+                stop, done = Stop(), trio.Event()
                 stops.append((stop, done))
                 first_word = trio.Event()
                 nursery.start_soon(_supervise, service, surroundings, stop, done, first_word)
@@ -85,7 +85,7 @@ async def services_running(
 async def _supervise(
     service: ConfiguredService,
     surroundings: Surroundings,
-    stop: trio.Event,
+    stop: Stop,
     done: trio.Event,
     first_word: trio.Event,
 ) -> None:
@@ -104,14 +104,16 @@ async def _supervise(
         notifier.error(f"service {kind.name} failed: {problem}", kind="service")
         first_word.set()
 
+    name = f"service {kind.name}"
     try:
-        await keep_open(
-            f"service {kind.name}",
-            lambda: _opened(service, context, surroundings.secrets),
-            up=up,
-            down=down,
-            stop=stop,
-        )
+        with surroundings.part(name):
+            await keep_open(
+                name,
+                lambda: _opened(service, context, surroundings.secrets),
+                up=up,
+                down=down,
+                stop=stop,
+            )
     finally:
         done.set()
 

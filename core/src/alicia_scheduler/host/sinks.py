@@ -73,13 +73,18 @@ async def sinks_running(
                 queue = MemoryQueue(kind.accepts)
             queues.append(queue)
             surroundings.notifier.listen(queue.put)
-            nursery.start_soon(_feed, sink, surroundings, queue, name=f"sink {kind.name}")
+            nursery.start_soon(_fed, sink, surroundings, queue, name=f"sink {kind.name}")
         try:
             yield
         finally:
             for queue in queues:
                 queue.close()
             nursery.cancel_scope.deadline = trio.current_time() + FLUSH_TIMEOUT
+
+
+async def _fed(sink: ConfiguredSink, surroundings: Surroundings, queue: Queue) -> None:
+    with surroundings.part(f"sink {sink.offer.type.name}"):
+        await _feed(sink, surroundings, queue)
 
 
 async def _feed(sink: ConfiguredSink, surroundings: Surroundings, queue: Queue) -> None:

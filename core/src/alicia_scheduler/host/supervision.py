@@ -10,7 +10,7 @@ from typing import Any
 
 import trio
 
-__all__ = ["CLOSE_TIMEOUT", "Backoff", "keep_open"]
+__all__ = ["CLOSE_TIMEOUT", "Backoff", "Stop", "keep_open"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,13 +36,39 @@ class Backoff:
         return random.uniform(0, ceiling)
 
 
+class Stop:
+    """Asks a part to close: at once while it is being opened, in order when it is open."""
+
+    def __init__(self) -> None:
+        self._wanted = trio.Event()
+        self._opening: trio.CancelScope | None = None
+
+    def set(self) -> None:
+        """Ask."""
+        self._wanted.set()
+        if self._opening is not None:
+            self._opening.cancel()
+
+    def is_set(self) -> bool:
+        """Whether somebody has asked."""
+        return self._wanted.is_set()
+
+    async def wait(self) -> None:
+        """Wait until somebody asks."""
+        await self._wanted.wait()
+
+    def opens(self, scope: trio.CancelScope | None) -> None:
+        """``scope`` is what to cancel until the part is open; None when it is."""
+        self._opening = scope
+
+
 async def keep_open(
     name: str,
     opener: Callable[[], AbstractAsyncContextManager[Any]],
     *,
     up: Callable[[Any], None],
     down: Callable[[str], None],
-    stop: trio.Event,
+    stop: Stop,
 ) -> None:
     """Hold what ``opener`` opens until ``stop``; when it fails, say so and open it again.
 
@@ -54,19 +80,24 @@ async def keep_open(
         opened_at = None
         # Entered when closing begins, so that only the closing is bounded.
         closing = trio.CancelScope()
+        stop.opens(closing)
         try:
             with closing:
                 async with opener() as part:
+                    stop.opens(None)
                     opened_at = trio.current_time()
                     up(part)
                     await stop.wait()
                     closing.deadline = trio.current_time() + CLOSE_TIMEOUT
-            if closing.cancelled_caught:
+            if closing.cancelled_caught and opened_at is None:
+                logger.warning("%s was not open yet when the host stopped", name)
+            elif closing.cancelled_caught:
                 logger.warning("%s did not close within %g s", name, CLOSE_TIMEOUT)
             return
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
             if stop.is_set():
-                logger.warning("%s failed while closing: %s", name, describe_error(error))
+                doing = "opening" if opened_at is None else "closing"
+                logger.warning("%s failed while %s: %s", name, doing, describe_error(error))
                 return
             problem = describe_error(error)
             down(problem)

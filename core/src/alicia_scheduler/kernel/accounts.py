@@ -13,7 +13,7 @@ from alicia_scheduler.api.model import EventExecution, OnInterrupted, ScheduledE
 from alicia_scheduler.api.store import Change, Due, SaveExecution, SaveState
 from alicia_scheduler.kernel import ledger
 from alicia_scheduler.kernel.attempt import Outcome, retry_delay
-from alicia_scheduler.kernel.chains import chain, follow_ups
+from alicia_scheduler.kernel.chains import chain, follow_ups, prepare_chain
 from alicia_scheduler.kernel.decision import Decision
 from alicia_scheduler.kernel.notifications import Told, about_execution, about_transitions
 from alicia_scheduler.kernel.overdue import STUCK_LIMIT
@@ -119,9 +119,10 @@ class Accounts:
         run.execution = ended
         wanted = follow_ups(run.event, ended)
         if wanted:
+            ancestors = await prepare_chain(self._kernel, ended, wanted)
             decision = Decision()
             decision.close(self._kernel.catalog.get(ended.event_id), ended)
-            await chain(self._kernel, ended, wanted, decision)
+            chain(self._kernel, ended, wanted, ancestors, decision)
             await self._kernel.carry_out(decision)
             return
         changes, told = self._settled(ended)
@@ -155,9 +156,23 @@ class Accounts:
         )
         run.execution = execution
         durable = await self._keep(run)
+        if run.cancel_reason not in (None, "shutdown"):
+            # Somebody stopped it while that was written down.
+            await self._cancelled(run, outcome)
+            return
         kernel.runner.retries.hold(execution)
         due = Due(at, execution.event_id, execution.execution_id)
         kernel.agenda.put(due, beyond=not durable)
+
+    async def _cancelled(self, run: Run, outcome: Outcome) -> None:
+        """The execution ends before its next attempt, with the error of its last one."""
+        await self.end(
+            run,
+            Status.CANCELLED,
+            error=outcome.error,
+            error_class=outcome.error_class,
+            reason=run.cancel_reason,
+        )
 
     async def _interrupted(self, run: Run) -> None:
         """The host stops: close the run, and leave its re-run pending for the next start, so that

@@ -22,15 +22,23 @@ Place = tuple[float, str, str]
 """Where an entry stands in the store's order: ``(at, event_id, execution_id)``."""
 
 
+COMPACT_BEYOND = 1000
+"""Entries in the heap below which clearing out those that were moved is not worth the while."""
+
+
 def _place(due: Due) -> Place:
     return (to_epoch(due.at), due.event_id, due.execution_id or "")
+
+
+def _key(due: Due) -> str:
+    return due.execution_id or due.event_id
 
 
 class Agenda:
     """A heap of (due, sequence) with one entry per event and one per waiting retry.
 
     Putting an entry again moves it. Moved and discarded entries stay in the heap until they come
-    up, told apart by their sequence number, so every change costs O(log n).
+    up or are the most of it, told apart by their sequence number, so every change costs O(log n).
 
     Whoever changes an event commits first and puts afterwards: then a refill that runs meanwhile
     either reads the new entry or sees it put.
@@ -58,7 +66,7 @@ class Agenda:
         Args:
             beyond: take it in beyond the horizon too, because the store does not know it.
         """
-        key = due.execution_id or due.event_id
+        key = _key(due)
         if self._touched is not None:
             self._touched.add(key)
         elif not beyond and self._beyond(due):
@@ -90,7 +98,7 @@ class Agenda:
         self._drop_stale()
         while self._heap and self._heap[0][0] <= until and len(taken) < limit:
             _, _, due = heapq.heappop(self._heap)
-            del self._live[due.execution_id or due.event_id]
+            del self._live[_key(due)]
             taken.append(due)
             self._drop_stale()
         return taken
@@ -114,7 +122,7 @@ class Agenda:
         touched = self._touched or set()
         self._touched = None
         for due in page:
-            key = due.execution_id or due.event_id
+            key = _key(due)
             if key not in touched and key not in self._live:
                 self._push(key, due)
         self._complete = len(page) < self.window
@@ -133,6 +141,9 @@ class Agenda:
         sequence = next(self._sequence)
         self._live[key] = sequence
         heapq.heappush(self._heap, (to_epoch(due.at), sequence, due))
+        if len(self._heap) > 2 * len(self._live) + COMPACT_BEYOND:
+            self._heap = [item for item in self._heap if self._live.get(_key(item[2])) == item[1]]
+            heapq.heapify(self._heap)
 
     def _beyond(self, due: Due) -> bool:
         if self._complete:
@@ -143,7 +154,7 @@ class Agenda:
         heap, live = self._heap, self._live
         while heap:
             due = heap[0][2]
-            if live.get(due.execution_id or due.event_id) == heap[0][1]:
+            if live.get(_key(due)) == heap[0][1]:
                 return
             heapq.heappop(heap)
 

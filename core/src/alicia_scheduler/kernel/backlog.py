@@ -47,10 +47,21 @@ class Backlog:
         """True while a state of this event is newer here than in the store."""
         return ("state", event_id) in self._states or ("event", event_id) in self._states
 
+    def holds_removal(self, event_id: str) -> bool:
+        """True while the store has this event and should not."""
+        return ("removal", event_id) in self._states and ("event", event_id) not in self._states
+
+    def events(self) -> set[str]:
+        """The ids of the events whose definition is newer here than in the store."""
+        return {event_id for kind, event_id in self._states if kind == "event"}
+
     def add(self, changes: Iterable[Change]) -> None:
         """Take changes in; a newer version of a thing takes the place of an older one."""
         for change in changes:
             kind, name = _key(change)
+            if kind == "removal":
+                for older in ("event", "state"):
+                    self._states.pop((older, name), None)
             history = kind in ("execution", "notification")
             room = self._history if history else self._states
             room.pop((kind, name), None)

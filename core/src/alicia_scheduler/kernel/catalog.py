@@ -41,24 +41,36 @@ class Catalog:
     """Entries by event id.
 
     Args:
+        removed: true of an event that the store still has only because it cannot be written.
         limit: how many entries are kept when more than that have been used.
     """
 
-    def __init__(self, store: Store, types: Types, clock: Clock, limit: int = 20_000) -> None:
+    def __init__(
+        self,
+        store: Store,
+        types: Types,
+        clock: Clock,
+        removed: Callable[[str], bool],
+        limit: int = 20_000,
+    ) -> None:
         self._store = store
+        self._removed = removed
         self._types = types
         self._clock = clock
         self._limit = limit
         self._entries: dict[str, Entry] = {}
+        self._removals = 0
 
     def get(self, event_id: str) -> Entry | None:
         """The entry in hand, if it is."""
         return self._entries.get(event_id)
 
     def put(self, event: ScheduledEvent, state: EventState) -> Entry:
-        """Take an event in hand, with its schedule built."""
-        entry = self.entry(event, state)
-        self._entries[event.event_id] = entry
+        """Take an event in hand, with its schedule built. One that is in hand stays the same entry:
+        a decision about it that is being committed goes on with what was edited meanwhile."""
+        entry = self._entries.setdefault(event.event_id, Entry(event, state))
+        entry.event, entry.state = event, state
+        self.prepare(entry)
         return entry
 
     def entry(self, event: ScheduledEvent, state: EventState) -> Entry:
@@ -70,6 +82,7 @@ class Catalog:
     def remove(self, event_id: str) -> None:
         """Let go of an event that is no more."""
         self._entries.pop(event_id, None)
+        self._removals += 1
 
     def prepare(self, entry: Entry) -> None:
         """Build the entry's schedule, or note why it cannot be built."""
@@ -94,11 +107,17 @@ class Catalog:
 
     async def load(self, event_ids: Iterable[str]) -> None:
         """Bring events in hand that are not, as far as the store has them."""
-        absent = [event_id for event_id in event_ids if event_id not in self._entries]
+        absent = {event_id for event_id in event_ids if event_id not in self._entries}
         if not absent:
             return
-        for event_id, record in (await self._store.records(absent)).items():
-            if event_id not in self._entries:
+        found: dict[str, EventRecord] = {}
+        read_at = -1
+        while read_at != self._removals:
+            # What was read before something was removed may be no more.
+            read_at = self._removals
+            found = await self._store.records(absent)
+        for event_id, record in found.items():
+            if event_id not in self._entries and not self._removed(event_id):
                 self.put(record.event, record.state)
 
     def trim(self, busy: Callable[[str], bool]) -> None:

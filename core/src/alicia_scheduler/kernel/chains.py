@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ancestors_of",
+    "prepare_chain",
     "chain",
     "cycle_error",
     "find_cycle",
@@ -56,17 +57,27 @@ def follow_ups(event: ScheduledEvent, ended: EventExecution) -> tuple[str, ...]:
     return tuple(dict.fromkeys(wanted))
 
 
-async def chain(
-    kernel: Kernel, ended: EventExecution, wanted: Iterable[str], decision: Decision
-) -> None:
-    """Add to ``decision`` what becomes of the events that an ended execution triggers."""
-    wanted = list(wanted)
-    ancestors: set[str] = set()
+async def prepare_chain(
+    kernel: Kernel, ended: EventExecution, wanted: Iterable[str]
+) -> frozenset[str]:
+    """Take in hand what an ended execution triggers; the events that led to it, for
+    :func:`chain`. All that must be waited for is waited for here, before anything is decided."""
     try:
         await kernel.catalog.load(wanted)
-        ancestors = await ancestors_of(kernel, ended)
+        return frozenset(await ancestors_of(kernel, ended))
     except StoreError as error:
         kernel.records.failed("read from", error)
+        return frozenset({ended.event_id})
+
+
+def chain(
+    kernel: Kernel,
+    ended: EventExecution,
+    wanted: Iterable[str],
+    ancestors: frozenset[str],
+    decision: Decision,
+) -> None:
+    """Add to ``decision`` what becomes of the events that an ended execution triggers."""
     now = kernel.clock.now()
     for event_id in wanted:
         entry = kernel.catalog.get(event_id)

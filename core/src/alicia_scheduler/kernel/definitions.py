@@ -6,7 +6,7 @@ leaves the next slot alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -61,7 +61,7 @@ async def save_event(kernel: Kernel, event: ScheduledEvent) -> EventRecord:
         ConfigError: it would trigger itself in the end.
     """
     await refuse_cycles(kernel, event)
-    known = await kernel.store.records([event.event_id])
+    known = await _known(kernel, [event.event_id])
     difference = Difference()
     await _save(kernel, [event], known, difference)
     entry = kernel.catalog.get(event.event_id)
@@ -76,13 +76,33 @@ async def sync_origin(kernel: Kernel, origin: str, events: Sequence[ScheduledEve
         known |= {record.event.event_id: record for record in page}
         after = page[-1].event.event_id
     # An id may be taken by an event of another origin; then this one replaces it.
-    known |= await kernel.store.records([event.event_id for event in events])
+    wanted = {event.event_id for event in events}
+    # What the store lacks, or has in an older version, because it cannot be written.
+    unwritten = kernel.records.unwritten_events()
+    known = await _known(kernel, known.keys() | unwritten | wanted)
+    known = {
+        event_id: record
+        for event_id, record in known.items()
+        if event_id in wanted or record.event.origin == origin
+    }
     difference = Difference()
     await _save(kernel, events, known, difference)
-    wanted = {event.event_id for event in events}
     gone = [record for event_id, record in known.items() if event_id not in wanted]
     await _remove(kernel, gone, difference)
     return difference
+
+
+async def _known(kernel: Kernel, event_ids: Collection[str]) -> dict[str, EventRecord]:
+    """Those of the events that there are, as they are: what the kernel has in hand is newer than
+    the store while that is being written, or cannot be."""
+    known = await kernel.store.records(event_ids)
+    for event_id in event_ids:
+        entry = kernel.catalog.get(event_id)
+        if entry is not None:
+            known[event_id] = entry.record
+        elif kernel.records.removed(event_id):
+            known.pop(event_id, None)
+    return known
 
 
 async def _save(
@@ -101,8 +121,7 @@ async def _save(
             difference.created.append(event.event_id)
             entries.append(("event_created", entry))
             continue
-        current = kernel.catalog.get(event.event_id)
-        state = current.state if current else old.state
+        state = old.state
         edited = _revised(old.event, event, now)
         if edited is None:
             entry = kernel.catalog.put(old.event, state)
@@ -138,14 +157,25 @@ async def _remove(kernel: Kernel, records: Sequence[EventRecord], difference: Di
     changes: list[Change] = []
     for record in records:
         event_id = record.event.event_id
-        for execution in kernel.runner.of_event(event_id):
-            await kernel.cancel(execution.execution_id, "removed")
+        await _cancel_all(kernel, event_id)
         changes.append(RemoveEvent(event_id))
         difference.removed.append(event_id)
     await kernel.records.keep(changes, [about_event("event_deleted", each) for each in records])
     for record in records:
-        kernel.catalog.remove(record.event.event_id)
-        kernel.agenda.discard(record.event.event_id)
+        event_id = record.event.event_id
+        entry = kernel.catalog.get(event_id)
+        if entry is not None and entry.event != record.event:
+            # Somebody made it anew while that was written down.
+            continue
+        kernel.catalog.remove(event_id)
+        kernel.agenda.discard(event_id)
+        # Those that came while the removal was written down.
+        await _cancel_all(kernel, event_id)
+
+
+async def _cancel_all(kernel: Kernel, event_id: str) -> None:
+    for execution in kernel.runner.of_event(event_id):
+        await kernel.cancel(execution.execution_id, "removed")
 
 
 def refreshed(kernel: Kernel, entry: Entry, now: datetime, *, edited: bool = False) -> bool:

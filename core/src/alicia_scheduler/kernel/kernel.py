@@ -22,6 +22,7 @@ from alicia_scheduler.kernel import ledger
 from alicia_scheduler.kernel.accounts import Accounts, may_run_unrecorded
 from alicia_scheduler.kernel.agenda import Agenda
 from alicia_scheduler.kernel.catalog import Catalog, Entry
+from alicia_scheduler.kernel.chains import chain, follow_ups, prepare_chain
 from alicia_scheduler.kernel.clock import Clock
 from alicia_scheduler.kernel.decision import Decision
 from alicia_scheduler.kernel.gate import ClockGate
@@ -91,7 +92,7 @@ class Kernel:
         self.clock = clock
         records.in_hand = self._in_hand
         self.agenda = Agenda()
-        self.catalog = Catalog(self.store, types, clock)
+        self.catalog = Catalog(self.store, types, clock, records.removed)
         self.accounts = Accounts(self)
         self.runner = Runner(
             types,
@@ -110,7 +111,13 @@ class Kernel:
     def stop(self) -> None:
         """Start nothing new and let the loop come to its end."""
         self.stopping = True
+        self.runner.close()
         self.agenda.changed.set()
+
+    def hurry(self) -> None:
+        """Stop, and cancel at once what still runs; its end is recorded."""
+        self.stop()
+        self.runner.hurry()
 
     # -- the walk ------------------------------------------------------------------------
 
@@ -130,6 +137,10 @@ class Kernel:
                 self._retry_is_due(entry.event_id, entry.execution_id, now, decision)
             else:
                 self._slot_is_due(entry, now, decision)
+        for owner, ended in tuple(decision.closed):
+            if owner is not None and (wanted := follow_ups(owner.event, ended)):
+                ancestors = await prepare_chain(self, ended, wanted)
+                chain(self, ended, wanted, ancestors, decision)
         await self.carry_out(decision)
 
     def _rank(self, due: Due) -> tuple[int, bool]:
@@ -250,7 +261,8 @@ class Kernel:
         if not await self._commit_decision(decision):
             await self._hold_back(decision)
         for entry in decision.moved:
-            self.put_next(entry)
+            if self.catalog.get(entry.event.event_id) is entry:
+                self.put_next(entry)
         for execution_id in decision.cancelled:
             await self.cancel(execution_id, "restart")
         for run in decision.launches:
@@ -287,6 +299,20 @@ class Kernel:
             self.agenda.put(Due(entry.state.next_due, event_id), beyond=beyond)
         else:
             self.agenda.discard(event_id)
+
+    def restart_agenda(self) -> None:
+        """Read the agenda anew from the store, and put on it what the store does not know."""
+        self.agenda.restart()
+        for record in self.catalog.records():
+            event_id = record.event.event_id
+            if self.records.holds(event_id) and (entry := self.catalog.get(event_id)):
+                self.put_next(entry)
+        if self.records.degraded is None:
+            return
+        for waiting in self.runner.retries.all():
+            if waiting.next_attempt_at is not None:
+                due = Due(waiting.next_attempt_at, waiting.event_id, waiting.execution_id)
+                self.agenda.put(due, beyond=True)
 
     def _needed(self, event_id: str) -> bool:
         """True while the catalog must not let go of an event."""

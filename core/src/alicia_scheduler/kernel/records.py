@@ -175,6 +175,14 @@ class Records:
         """True while the store knows an older state of this event than the kernel."""
         return self._backlog.holds(event_id)
 
+    def removed(self, event_id: str) -> bool:
+        """True while the store has an event that was removed."""
+        return self._backlog.holds_removal(event_id)
+
+    def unwritten_events(self) -> set[str]:
+        """The ids of the events whose definition the store does not have, or an older one."""
+        return self._backlog.events()
+
     async def keep(
         self, changes: Sequence[Change], told: Sequence[Told] = (), first: int | None = None
     ) -> bool:

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -49,17 +50,15 @@ async def replan(kernel: Kernel, step: float) -> None:
     now = kernel.clock.now()
     after: str | None = None
     moved = 0
+    unwritten = kernel.records.unwritten_events()
     while page := await kernel.store.list_events(after_id=after, limit=1000):
         after = page[-1].event.event_id
-        changes: list[Change] = []
-        for record in page:
-            entry = _moved(kernel, record, step, now)
-            if entry is not None:
-                changes.append(SaveState(entry.event.event_id, entry.state))
-        moved += len(changes)
-        await kernel.records.keep(changes)
+        unwritten -= {record.event.event_id for record in page}
+        moved += await _move_all(kernel, page, step, now)
+    only_here = [entry.record for entry in map(kernel.catalog.get, unwritten) if entry is not None]
+    moved += await _move_all(kernel, only_here, step, now)
     await _move_retries(kernel, step)
-    kernel.agenda.restart()
+    kernel.restart_agenda()
     kernel.notifier.emit(
         "clock_stepped",
         {
@@ -69,6 +68,19 @@ async def replan(kernel: Kernel, step: float) -> None:
             "moved": moved,
         },
     )
+
+
+async def _move_all(
+    kernel: Kernel, records: Sequence[EventRecord], step: float, now: datetime
+) -> int:
+    """Move those that move, in one transaction; how many did."""
+    changes: list[Change] = []
+    for record in records:
+        entry = _moved(kernel, record, step, now)
+        if entry is not None:
+            changes.append(SaveState(entry.event.event_id, entry.state))
+    await kernel.records.keep(changes)
+    return len(changes)
 
 
 async def replan_calendars(kernel: Kernel, why: str) -> int:

@@ -81,6 +81,7 @@ class Runner:
         self._late_came = trio.Event()
         self._late_scope = trio.CancelScope()
         self._overdue_scope = trio.CancelScope()
+        self._patience = trio.CancelScope()
         self._stuck = StuckAttempts()
         self._idle = trio.Event()
         self._nursery: trio.Nursery | None = None
@@ -197,12 +198,21 @@ class Runner:
             if run.active:
                 self._spawn(run, committed=False)
 
+    def close(self) -> None:
+        """Start nothing new; what has no place yet stays pending."""
+        self._places.close()
+        self._late_scope.cancel()
+
+    def hurry(self) -> None:
+        """Let :meth:`drain` wait no longer before it cancels."""
+        self._patience.cancel()
+
     async def drain(self, timeout: float) -> None:
         """Start nothing new, let what runs end for ``timeout`` seconds, then cancel the rest with
         the reason ``shutdown`` and wait for it. What has no place yet stays pending."""
-        self._places.close()
-        self._late_scope.cancel()
-        with trio.move_on_after(timeout):
+        self.close()
+        self._patience.deadline = trio.current_time() + timeout
+        with self._patience:
             await self._until_idle()
         for run in list(self.active()):
             self.cancel(run.execution.execution_id, "shutdown")
@@ -275,7 +285,10 @@ class Runner:
         reason = "timeout" if run.cancel_reason is None else "cancelled"
         error = f"the action ignored its cancellation for {GRACE:g} s and is no longer waited for"
         outcome = Outcome(Status.FAILED, error=error, reason=reason, error_class="stuck")
-        await self._reports.ended(run, outcome)
+        try:
+            await self._reports.ended(run, outcome)
+        except Exception:
+            logger.exception("execution %s could not be accounted", run.execution.execution_id)
         self._leave(run)
 
     def _leave(self, run: Run) -> None:
