@@ -68,6 +68,19 @@ async def test_a_clock_that_is_set_ends_the_wait_at_once():
     assert told == [True]
 
 
+async def test_a_clock_that_was_set_between_two_waits_ends_the_next_one_at_once():
+    """As above: sets the machine's clock to what it shows."""
+    timer = WallTimer()
+    await timer.wait_until(datetime(1970, 1, 1, tzinfo=UTC))
+    try:
+        time.clock_settime(time.CLOCK_REALTIME, time.time())
+    except (PermissionError, OSError):
+        pytest.skip("setting the clock needs CAP_SYS_TIME")
+    with trio.fail_after(30):
+        assert await timer.wait_until(None)
+    timer.close()
+
+
 def test_a_timer_gives_its_descriptor_back():
     before = len(list(Path("/proc/self/fd").iterdir()))
     timer = WallTimer()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import trio
 
-from alicia_scheduler.api import Retryable, Status, to_epoch
+from alicia_scheduler.api import Misfire, Retryable, Status, to_epoch
 from alicia_scheduler.kernel.definitions import save_event
 from alicia_scheduler.store.sqlite import SqliteStore
 from alicia_scheduler.testing.clock import START
@@ -135,3 +135,40 @@ async def test_a_waiting_retry_keeps_its_delay(jump, autojump_clock):
         under_test.clock.step(jump)
         await trio.sleep(100)
     assert tried[1] - tried[0] == pytest.approx(60, abs=0.001)
+
+
+async def test_a_slot_found_again_after_a_boot_in_1970_does_not_run_twice_nor_end_the_host(
+    autojump_clock, monkeypatch
+):
+    async def slow_commit(store, changes, commit=SqliteStore.commit):
+        await trio.sleep(0.1)
+        await commit(store, changes)
+
+    monkeypatch.setattr(SqliteStore, "commit", slow_commit)
+    hourly = make_event(schedule_type="clock", schedule_config={"seconds": HOUR})
+    async with SqliteStore.open(None) as store:
+        async with running_kernel(store=store) as first:
+            await save_event(first.kernel, hourly)
+            await trio.sleep(HOUR + 100)
+        async with running_kernel(store=store, start=datetime(1970, 1, 1, tzinfo=UTC)) as second:
+            await trio.sleep(35)
+            second.clock.set(at(HOUR + 200))
+            await trio.sleep(HOUR)
+            history = await second.history()
+    ran = [run.scheduled_time for run in history if run.status is Status.COMPLETED]
+    assert ran == [at(HOUR), at(2 * HOUR)]
+
+
+async def test_what_jitter_was_drawn_for_a_slot_stands_when_a_set_clock_moves_the_slot(
+    autojump_clock,
+):
+    event = make_event(schedule_config={"seconds": HOUR}, jitter=3000.0, misfire=Misfire.SKIP)
+    async with running_kernel() as under_test:
+        await save_event(under_test.kernel, event)
+        await trio.sleep(10)
+        for minutes in range(20, 32):
+            under_test.clock.step(minutes * 60)
+            await trio.sleep(HOUR)
+        history = await under_test.history()
+    assert {run.status for run in history} == {Status.COMPLETED}
+    assert max(abs((run.start_time - run.due_time).total_seconds()) for run in history) < 1

@@ -116,7 +116,10 @@ def plan_slot(
         if halt is not None:
             plan.closed.append(closed(event, due, Status.SKIPPED, halt, now))
             continue
-        _plan_one(plan, event, schedule, due, now, occupancy, catching_up=len(slots) > 1)
+        # What was drawn for the slot stands, also when a set clock has moved the slot since.
+        drawn = state.next_due if due == state.next_run else None
+        due_time = drawn or due_at(schedule, event, due)
+        _plan_one(plan, event, schedule, due, due_time, now, occupancy, len(slots) > 1)
     _find_next(plan, event, schedule, slots[-1], now, min_interval)
     return plan
 
@@ -182,15 +185,14 @@ def _plan_one(
     event: ScheduledEvent,
     schedule: Schedule,
     slot: datetime,
+    due: datetime,
     now: datetime,
     occupancy: Occupancy,
-    *,
     catching_up: bool,
 ) -> None:
     if event.max_runs is not None and plan.slot_count >= event.max_runs:
         plan.closed.append(closed(event, slot, Status.SKIPPED, "max_runs", now))
         return
-    due = due_at(schedule, event, slot)
     late = (now - due).total_seconds()
     if late > LATE:
         if event.misfire is Misfire.SKIP:
