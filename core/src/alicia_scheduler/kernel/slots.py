@@ -22,6 +22,7 @@ __all__ = [
     "due_at",
     "first_slot",
     "grace_of",
+    "last_between",
     "missed_between",
     "slots_after",
     "spaced_slot",
@@ -151,13 +152,13 @@ def _latest(
 ) -> list[datetime]:
     """The last ``keep`` slots in (first, until], oldest first."""
     found: list[datetime] = []
-    while len(found) < keep and (slot := _latest_one(schedule, event, first, until)) is not None:
+    while len(found) < keep and (slot := last_between(schedule, event, first, until)) is not None:
         found.append(slot)
         until = slot - MICROSECOND
     return found[::-1]
 
 
-def _latest_one(
+def last_between(
     schedule: Schedule, event: ScheduledEvent, first: datetime, until: datetime
 ) -> datetime | None:
     """The last slot in (first, until]: "the next slot is not beyond ``until``" holds before it
