@@ -243,3 +243,20 @@ def test_the_check_warns_of_clock_changes_and_of_events_that_never_run(config):
     assert kinds == {("night", "clock_change"), ("past", "never_fires")}
     result = alicia("check", config)
     assert "warning: events.past: never runs: " in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("simulate", "CONFIG", "--from", "9999-12-30T00:00", "--for", "30d"),
+        ("simulate", "CONFIG", "--duration", "nan"),
+        ("preview", "cron", "0 0 * * *", "--jitter", "inf"),
+        ("preview", "cron", "0 0 * * *", "--jitter", "nan"),
+        ("explain", "night", "0001-01-01", "--config", "CONFIG"),
+    ],
+)
+def test_numbers_and_times_that_are_none_are_mistakes_of_usage(config, arguments):
+    result = alicia(*(config if each == "CONFIG" else each for each in arguments))
+    assert result.exit_code == 2
+    assert "Error: " in result.output
+    assert "must say its time zone" not in result.output
