@@ -8,8 +8,9 @@ import trio
 
 from alicia_scheduler.api import Misfire, Retryable, Status, to_epoch
 from alicia_scheduler.kernel.definitions import save_event
+from alicia_scheduler.kernel.kernel import KernelSettings
 from alicia_scheduler.store.sqlite import SqliteStore
-from alicia_scheduler.testing.clock import START
+from alicia_scheduler.testing.clock import START, VirtualClock
 from alicia_scheduler.testing.kernel import At, make_event, running_kernel
 
 HOUR, DAY, YEAR = 3600, 86_400, 365 * 86_400
@@ -263,3 +264,17 @@ async def test_a_schedule_that_raises_when_the_clock_is_set_leaves_the_others_al
         under_test.clock.step(-DAY)
         await trio.sleep(20)
         assert len(await under_test.history()) == 3
+
+
+async def test_slots_that_min_interval_skipped_ahead_of_time_do_not_make_a_start_move_anything(
+    autojump_clock,
+):
+    settings = KernelSettings(min_interval=25)
+    clock = VirtualClock()
+    async with SqliteStore.open(None) as store:
+        for _ in range(3):
+            async with running_kernel(store=store, clock=clock, settings=settings) as machine:
+                await save_event(machine.kernel, make_event())
+                await trio.sleep(11)
+        slots = [run.scheduled_time for run in await store.list_executions(limit=100)][::-1]
+    assert slots == [at(10), at(20)]

@@ -23,6 +23,7 @@ from alicia_scheduler.api.model import (
     EventExecution,
     EventRecord,
     EventState,
+    Status,
     from_epoch,
     to_epoch,
 )
@@ -45,6 +46,8 @@ __all__ = ["CORRECTION", "follow_clock_set_back", "note_clock", "replan", "repla
 logger = logging.getLogger(__name__)
 
 FACT = "clock"
+CAME = frozenset(Status) - {Status.SKIPPED}
+"""What tells that the clock has shown a slot; ``min_interval`` skips slots ahead of time."""
 BEHIND = 1.0
 """Seconds that the clock may be behind what it showed before, at a start."""
 
@@ -63,7 +66,7 @@ async def follow_clock_set_back(kernel: Kernel) -> None:
     """
     now = kernel.clock.now()
     seen = (await kernel.store.facts()).get(FACT)
-    newest = await kernel.store.list_executions(limit=1)
+    newest = await kernel.store.list_executions(statuses=CAME, limit=1)
     showed = [from_epoch(seen)] if seen is not None else []
     showed += [execution.scheduled_time for execution in newest]
     behind = (max(showed, default=now) - now).total_seconds()
