@@ -234,6 +234,19 @@ async def test_a_past_slot_is_explained_from_the_history_of_the_state_directory(
     assert [item["execution_id"] for item in found["executions"]] == [ran.execution_id]
 
 
+async def test_a_slot_is_found_however_much_has_run_since(tmp_path):
+    event = make_event("night", schedule_type="cron", schedule_config={"expression": "* * * * *"})
+    first = datetime(2026, 6, 1, 0, 30, tzinfo=UTC)
+    ran = [
+        replace(new_execution(event, first + timedelta(minutes=minute)), status=Status.COMPLETED)
+        for minute in range(10_100)
+    ]
+    async with SqliteStore.open(tmp_path / STORE_FILE) as store:
+        await store.commit([SaveEvent(event, EventState()), *map(SaveExecution, ran)])
+    (found,) = answer("explain", "night", first.isoformat(), f"--state-dir={tmp_path}")["slots"]
+    assert [item["execution_id"] for item in found["executions"]] == [ran[0].execution_id]
+
+
 # -- check -----------------------------------------------------------------------------------
 
 
