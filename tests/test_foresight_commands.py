@@ -234,6 +234,19 @@ async def test_a_past_slot_is_explained_from_the_history_of_the_state_directory(
     assert [item["execution_id"] for item in found["executions"]] == [ran.execution_id]
 
 
+async def test_a_slot_is_found_however_much_has_run_since(tmp_path):
+    event = make_event("night", schedule_type="cron", schedule_config={"expression": "* * * * *"})
+    first = datetime(2026, 6, 1, 0, 30, tzinfo=UTC)
+    ran = [
+        replace(new_execution(event, first + timedelta(minutes=minute)), status=Status.COMPLETED)
+        for minute in range(10_100)
+    ]
+    async with SqliteStore.open(tmp_path / STORE_FILE) as store:
+        await store.commit([SaveEvent(event, EventState()), *map(SaveExecution, ran)])
+    (found,) = answer("explain", "night", first.isoformat(), f"--state-dir={tmp_path}")["slots"]
+    assert [item["execution_id"] for item in found["executions"]] == [ran[0].execution_id]
+
+
 # -- check -----------------------------------------------------------------------------------
 
 
@@ -243,3 +256,20 @@ def test_the_check_warns_of_clock_changes_and_of_events_that_never_run(config):
     assert kinds == {("night", "clock_change"), ("past", "never_fires")}
     result = alicia("check", config)
     assert "warning: events.past: never runs: " in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("simulate", "CONFIG", "--from", "9999-12-30T00:00", "--for", "30d"),
+        ("simulate", "CONFIG", "--duration", "nan"),
+        ("preview", "cron", "0 0 * * *", "--jitter", "inf"),
+        ("preview", "cron", "0 0 * * *", "--jitter", "nan"),
+        ("explain", "night", "0001-01-01", "--config", "CONFIG"),
+    ],
+)
+def test_numbers_and_times_that_are_none_are_mistakes_of_usage(config, arguments):
+    result = alicia(*(config if each == "CONFIG" else each for each in arguments))
+    assert result.exit_code == 2
+    assert "Error: " in result.output
+    assert "must say its time zone" not in result.output

@@ -1,5 +1,6 @@
 """The machine's clocks, and noticing that one was set."""
 
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from alicia_scheduler.kernel import clock as clock_module
 from alicia_scheduler.kernel.clock import StepWatch, SystemClock
 from alicia_scheduler.kernel.walltimer import WallTimer
 from alicia_scheduler.testing.clock import START
@@ -68,6 +70,19 @@ async def test_a_clock_that_is_set_ends_the_wait_at_once():
     assert told == [True]
 
 
+async def test_a_clock_that_was_set_between_two_waits_ends_the_next_one_at_once():
+    """As above: sets the machine's clock to what it shows."""
+    timer = WallTimer()
+    await timer.wait_until(datetime(1970, 1, 1, tzinfo=UTC))
+    try:
+        time.clock_settime(time.CLOCK_REALTIME, time.time())
+    except (PermissionError, OSError):
+        pytest.skip("setting the clock needs CAP_SYS_TIME")
+    with trio.fail_after(30):
+        assert await timer.wait_until(None)
+    timer.close()
+
+
 def test_a_timer_gives_its_descriptor_back():
     before = len(list(Path("/proc/self/fd").iterdir()))
     timer = WallTimer()
@@ -114,7 +129,17 @@ def test_a_clock_that_was_set_is_noticed_with_its_step(step):
     assert watch.look() == 0
 
 
-def test_a_clock_that_ntp_slews_is_not_taken_for_set():
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="slews both clocks alike")
+def test_a_step_of_a_second_is_noticed_after_an_hour_of_waiting():
+    clock = Scripted()
+    watch = StepWatch(clock)
+    clock.pass_time(3600)
+    clock.wall += timedelta(seconds=1)
+    assert watch.look() == pytest.approx(1)
+
+
+def test_a_clock_that_ntp_slews_is_not_taken_for_set_where_elapsed_time_is_not_slewed(monkeypatch):
+    monkeypatch.setattr(clock_module, "SLEW", 0.001)
     clock = Scripted()
     watch = StepWatch(clock)
     clock.pass_time(86_400)

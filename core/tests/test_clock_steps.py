@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import trio
 
-from alicia_scheduler.api import Retryable, Status, to_epoch
+from alicia_scheduler.api import Misfire, Retryable, Status, to_epoch
 from alicia_scheduler.kernel.definitions import save_event
+from alicia_scheduler.kernel.kernel import KernelSettings
 from alicia_scheduler.store.sqlite import SqliteStore
-from alicia_scheduler.testing.clock import START
-from alicia_scheduler.testing.kernel import make_event, running_kernel
+from alicia_scheduler.testing.clock import START, VirtualClock
+from alicia_scheduler.testing.kernel import At, make_event, running_kernel
 
 HOUR, DAY, YEAR = 3600, 86_400, 365 * 86_400
 JUMPS = [5, -5, HOUR, -HOUR, DAY, -DAY, 10 * YEAR, -10 * YEAR]
@@ -135,3 +136,145 @@ async def test_a_waiting_retry_keeps_its_delay(jump, autojump_clock):
         under_test.clock.step(jump)
         await trio.sleep(100)
     assert tried[1] - tried[0] == pytest.approx(60, abs=0.001)
+
+
+async def test_a_slot_found_again_after_a_boot_in_1970_does_not_run_twice_nor_end_the_host(
+    autojump_clock, monkeypatch
+):
+    async def slow_commit(store, changes, commit=SqliteStore.commit):
+        await trio.sleep(0.1)
+        await commit(store, changes)
+
+    monkeypatch.setattr(SqliteStore, "commit", slow_commit)
+    hourly = make_event(schedule_type="clock", schedule_config={"seconds": HOUR})
+    async with SqliteStore.open(None) as store:
+        async with running_kernel(store=store) as first:
+            await save_event(first.kernel, hourly)
+            await trio.sleep(HOUR + 100)
+        async with running_kernel(store=store, start=datetime(1970, 1, 1, tzinfo=UTC)) as second:
+            await trio.sleep(35)
+            second.clock.set(at(HOUR + 200))
+            await trio.sleep(HOUR)
+            history = await second.history()
+    ran = [run.scheduled_time for run in history if run.status is Status.COMPLETED]
+    assert ran == [at(HOUR), at(2 * HOUR)]
+
+
+async def test_what_jitter_was_drawn_for_a_slot_stands_when_a_set_clock_moves_the_slot(
+    autojump_clock,
+):
+    event = make_event(schedule_config={"seconds": HOUR}, jitter=3000.0, misfire=Misfire.SKIP)
+    async with running_kernel() as under_test:
+        await save_event(under_test.kernel, event)
+        await trio.sleep(10)
+        for minutes in range(20, 32):
+            under_test.clock.step(minutes * 60)
+            await trio.sleep(HOUR)
+        history = await under_test.history()
+    assert {run.status for run in history} == {Status.COMPLETED}
+    assert max(abs((run.start_time - run.due_time).total_seconds()) for run in history) < 1
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+async def test_boots_in_1970_time_and_again_keep_an_interval_going(autojump_clock):
+    async with SqliteStore.open(None) as store:
+        async with running_kernel(store=store) as first:
+            await save_event(first.kernel, make_event())
+            await trio.sleep(25)
+        for _ in range(40):
+            async with running_kernel(store=store, start=EPOCH) as again:
+                await trio.sleep(35)
+                assert len(again.ran) == 3
+                assert all(run.status is Status.COMPLETED for run in await again.history())
+
+
+async def test_an_interval_that_never_ran_runs_after_a_boot_in_1970(autojump_clock):
+    async with SqliteStore.open(None) as store:
+        async with running_kernel(store=store) as first:
+            await save_event(first.kernel, make_event())
+            await trio.sleep(5)
+        async with running_kernel(store=store, start=EPOCH) as second:
+            await trio.sleep(25)
+            assert len(second.ran) == 2
+
+
+async def test_a_retry_keeps_its_delay_across_a_boot_in_1970(autojump_clock):
+    async def fail(config, execution):
+        raise Retryable("no")
+
+    event = calendar(10, action={"type": "fail"}, max_retries=1, retry_delay=600)
+    actions = {"fail": fail}
+    async with SqliteStore.open(None) as store:
+        async with running_kernel(store=store, actions=actions) as first:
+            await save_event(first.kernel, event)
+            await trio.sleep(20)
+        async with running_kernel(store=store, actions=actions, start=EPOCH) as second:
+            await trio.sleep(30)
+            second.clock.set(at(3600))
+            await trio.sleep(600)
+            (execution,) = await second.history()
+    assert (execution.status, execution.retry_count) == (Status.FAILED, 1)
+
+
+async def test_a_clock_that_is_right_again_plans_no_slot_that_has_run(autojump_clock):
+    hourly = make_event(schedule_type="clock", schedule_config={"seconds": HOUR})
+    async with SqliteStore.open(None) as store:
+        async with running_kernel(store=store) as first:
+            await save_event(first.kernel, hourly)
+            await trio.sleep(HOUR + 100)
+        async with running_kernel(store=store, start=EPOCH) as second:
+            await trio.sleep(35)
+            second.clock.set(at(HOUR + 200))
+            await trio.sleep(HOUR)
+            statuses = [(run.scheduled_time, run.status) for run in await second.history()]
+    assert statuses == [(at(HOUR), Status.COMPLETED), (at(2 * HOUR), Status.COMPLETED)]
+    assert second.told("error") == []
+
+
+async def test_an_interval_that_has_not_begun_waits_for_its_starts_at(autojump_clock):
+    event = make_event(starts_at=at(DAY))
+    async with running_kernel() as under_test:
+        await save_event(under_test.kernel, event)
+        await trio.sleep(5)
+        under_test.clock.step(-HOUR)
+        await trio.sleep(DAY + HOUR + 8)
+        (execution,) = await under_test.history()
+    assert execution.scheduled_time == at(DAY + 10)
+
+
+async def test_a_set_clock_moves_no_slot_of_an_interval_beyond_its_ends_at(autojump_clock):
+    async with running_kernel() as under_test:
+        await save_event(under_test.kernel, make_event(ends_at=at(HOUR)))
+        await trio.sleep(15)
+        under_test.clock.step(DAY)
+        await trio.sleep(60)
+        assert [run.scheduled_time for run in await under_test.history()] == [at(10)]
+
+
+async def test_a_schedule_that_raises_when_the_clock_is_set_leaves_the_others_alone(
+    autojump_clock, monkeypatch
+):
+    async with running_kernel() as under_test:
+        await save_event(under_test.kernel, calendar(DAY, event_id="broken"))
+        await save_event(under_test.kernel, make_event())
+        await trio.sleep(15)
+        monkeypatch.setattr(At, "next_after", None)
+        under_test.clock.step(-DAY)
+        await trio.sleep(20)
+        assert len(await under_test.history()) == 3
+
+
+async def test_slots_that_min_interval_skipped_ahead_of_time_do_not_make_a_start_move_anything(
+    autojump_clock,
+):
+    settings = KernelSettings(min_interval=25)
+    clock = VirtualClock()
+    async with SqliteStore.open(None) as store:
+        for _ in range(3):
+            async with running_kernel(store=store, clock=clock, settings=settings) as machine:
+                await save_event(machine.kernel, make_event())
+                await trio.sleep(11)
+        slots = [run.scheduled_time for run in await store.list_executions(limit=100)][::-1]
+    assert slots == [at(10), at(20)]

@@ -296,6 +296,7 @@ def test_a_slot_to_come_that_passes_every_filter_will_run(asked):
         "bounds",
         "exclude",
         "enabled",
+        "min_interval",
         "skip",
         "pause",
         "max_runs",
@@ -400,3 +401,64 @@ def test_a_slot_that_is_due_and_not_decided_is_told_as_such(asked):
     subject = asked("07:30", state=EventState(next_run=SLOT))
     answer = explain(subject, SLOT, SLOT + timedelta(minutes=1))
     assert answer.outcome.startswith("is due and not decided yet")
+
+
+# -- the pace of the host --------------------------------------------------------------------
+
+
+@pytest.fixture
+def every_ten_minutes(registry):
+    """The subject of a grid of ten minutes on a host with a ``min_interval`` of 25 minutes."""
+
+    def build(state=None, **fields):
+        config = {"seconds": 600}
+        event = make_event("lamp", schedule_type="grid", schedule_config=config, **fields)
+        settings = Settings(min_interval=1500.0)
+        return subject_of(event, registry, settings, {}, now=NOW, state=state)
+
+    return build
+
+
+def minutes(number):
+    return NOW + timedelta(minutes=number)
+
+
+def test_a_preview_marks_slots_that_follow_each_other_too_fast(every_ten_minutes):
+    marks = [bool(row.marks) for row in rows(every_ten_minutes(), 7)]
+    assert marks == [False, True, True, False, True, True, False]
+
+
+def test_slots_that_are_too_fast_do_not_use_up_max_runs_in_a_preview(every_ten_minutes):
+    found = rows(every_ten_minutes(max_runs=2), 100)
+    assert [row.slot for row in found if not row.marks] == [minutes(10), minutes(40)]
+
+
+@pytest.mark.parametrize(("at", "runs"), [(10, True), (20, False), (30, False), (40, True)])
+def test_a_slot_that_follows_too_fast_is_explained_by_min_interval(every_ten_minutes, at, runs):
+    answer = explain(every_ten_minutes(), minutes(at), NOW)
+    assert verdicts(answer)["min_interval"] is runs
+    assert answer.outcome.startswith("will run" if runs else "does not run: min_interval")
+
+
+def test_the_pace_goes_by_the_next_slot_that_is_planned(every_ten_minutes):
+    subject = every_ten_minutes(state=EventState(anchor=NOW, next_run=minutes(20)))
+    assert verdicts(explain(subject, minutes(50), NOW))["min_interval"]
+    assert not verdicts(explain(subject, minutes(40), NOW))["min_interval"]
+
+
+def test_a_slot_too_far_ahead_to_be_counted_out_is_not_judged(every_ten_minutes):
+    answer = explain(every_ten_minutes(max_runs=10**9), minutes(10**7), NOW)
+    assert {item.why.split(" to tell")[0] for item in answer.verdicts} >= {"too far ahead"}
+
+
+def test_slots_that_a_person_has_halted_use_up_no_run_of_max_runs(asked):
+    halted = EventState(paused_until=berlin(2026, 3, 28, 12))
+    subject = asked("07:30", max_runs=2, state=halted)
+    days = (27, 28, 29, 30, 31)
+    answers = [verdicts(explain(subject, berlin(2026, 3, day, 7, 30), NOW)) for day in days]
+    assert [answer["max_runs"] for answer in answers] == [True, True, True, True, False]
+
+
+def test_the_limit_that_an_event_shares_is_named(asked):
+    answer = explain(asked("07:30", limit="radio"), berlin(2026, 3, 27, 7, 30), NOW)
+    assert "the limit 'radio'" in answer.verdicts[-1].why

@@ -56,6 +56,14 @@ def test_ten_years_of_seconds_cost_a_bounded_number_of_questions():
     assert schedule.asked < 1000
 
 
+def test_a_hundred_slots_of_ten_years_cost_little_more_than_one():
+    schedule = Counting(Every(START, 86_400))
+    until = START + timedelta(days=3653)
+    missed = missed_between(schedule, make_event(), at(86_400), until, 100)
+    assert missed.latest == [until - timedelta(days=day) for day in range(99, -1, -1)]
+    assert schedule.asked < 1000
+
+
 def test_slots_that_come_in_bursts_are_found_with_a_bounded_number_of_questions():
     bursts = At(tuple(at(day * 86_400 + second) for day in range(30) for second in range(50)))
     schedule = Counting(bursts)

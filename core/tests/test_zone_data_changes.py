@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import trio
 
-from alicia_scheduler.api import to_epoch
+from alicia_scheduler.api import StoreError, to_epoch
 from alicia_scheduler.host import zonedata
 from alicia_scheduler.host.zonedata import follow_zone_data, zone_data_version
 from alicia_scheduler.kernel.definitions import save_event
@@ -69,3 +69,28 @@ def test_the_version_of_the_systems_data_is_its_release(tmp_path, monkeypatch):
 def test_without_system_data_the_package_counts(tmp_path, monkeypatch):
     monkeypatch.setattr(zoneinfo, "TZPATH", (str(tmp_path),))
     assert zone_data_version().startswith("package 20")
+
+
+async def test_a_store_that_cannot_be_read_when_the_rules_are_compared_ends_nothing(
+    autojump_clock, monkeypatch
+):
+    async def run_sync(function):
+        return "2026a"
+
+    monkeypatch.setattr(zonedata.trio.to_thread, "run_sync", run_sync)
+    async with running_kernel() as under_test, trio.open_nursery() as nursery:
+        facts = under_test.store.facts
+        broken = True
+
+        async def some_facts():
+            if broken:
+                raise StoreError("no")
+            return await facts()
+
+        monkeypatch.setattr(under_test.store, "facts", some_facts)
+        nursery.start_soon(follow_zone_data, under_test.kernel)
+        await trio.sleep(1)
+        broken = False
+        await trio.sleep(2 * 86_400)
+        assert (await facts())["zone_data"] == "2026a"
+        nursery.cancel_scope.cancel()

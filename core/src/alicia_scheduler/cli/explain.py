@@ -15,8 +15,8 @@ from alicia_scheduler.foresight.subject import Subject
 
 __all__ = ["explain_command"]
 
-HISTORY_LIMIT = 10_000
-"""Executions of the event that are looked through for a slot."""
+HISTORY_LIMIT = 1000
+"""Executions of the event, up to a slot, that are looked through for what tells of it."""
 
 
 @click.command("explain")
@@ -35,12 +35,14 @@ def explain_command(
     """
     now = datetime.now(UTC)
     with Surroundings.of(config, state_dir).saved(event) as (subject, history):
-        executions = history.executions(HISTORY_LIMIT)
         if time is not None:
             slots = [slot_near(subject, moment(time, subject.zone))]
         else:
             slots = _last_and_next(subject, history, now)
-        answers = [explain(subject, slot, now, executions) for slot in slots]
+        answers = [
+            explain(subject, slot, now, history.executions(HISTORY_LIMIT, until=slot))
+            for slot in slots
+        ]
     if as_json:
         print_json(
             {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -12,10 +13,11 @@ from alicia_scheduler.api.errors import ConfigError
 from alicia_scheduler.api.walltime import first_instant
 from alicia_scheduler.config.instants import parse_instant
 
-__all__ = ["moment", "span", "zoned_time"]
+__all__ = ["finite", "later", "moment", "span", "zoned_time"]
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 EPOCH = re.compile(r"-?\d+(\.\d+)?")
+BEYOND = "lies outside the calendar, which has the years 1 to 9999"
 LONGEST = 100 * 366 * 86_400.0
 """Seconds of the longest span; beyond, sums with an instant leave the calendar."""
 
@@ -34,14 +36,40 @@ def moment(text: str, zone: ZoneInfo) -> datetime:
         return datetime.now(UTC)
     try:
         reading = datetime.fromisoformat(text)
-        if reading.tzinfo is None and EPOCH.fullmatch(text) is None:
+    except ValueError:
+        reading = None  # the parser below says what is wrong with it
+    if reading is not None and reading.tzinfo is None and EPOCH.fullmatch(text) is None:
+        try:
             return first_instant(reading, zone)
-    except (ValueError, OverflowError):
-        pass  # the parser below says what is wrong with it
+        except (ValueError, OverflowError) as error:
+            raise click.UsageError(f"{text!r} in {zone.key} {BEYOND}") from error
     try:
         return parse_instant(float(text) if EPOCH.fullmatch(text) else text)
     except ConfigError as error:
         raise click.UsageError(f"{text!r}: {error}") from error
+
+
+def later(start: datetime, length: timedelta) -> datetime:
+    """``length`` after ``start``.
+
+    Raises:
+        click.UsageError: the calendar ends before.
+    """
+    try:
+        return start + length
+    except OverflowError as error:
+        raise click.UsageError(f"the end, {length} after {start:%Y-%m-%d}, {BEYOND}") from error
+
+
+def finite(_context: click.Context, _parameter: click.Parameter, number: float) -> float:
+    """A number that is one. Is an option's ``callback``.
+
+    Raises:
+        click.BadParameter: it is infinite or not a number.
+    """
+    if not math.isfinite(number):
+        raise click.BadParameter(f"{number} is no number of seconds")
+    return number
 
 
 def zoned_time(instant: datetime, zone: ZoneInfo) -> str:

@@ -9,7 +9,7 @@ import click
 
 from alicia_scheduler.api.errors import ConfigError
 from alicia_scheduler.api.zones import load_timezone
-from alicia_scheduler.cli.moments import moment, zoned_time
+from alicia_scheduler.cli.moments import finite, moment, zoned_time
 from alicia_scheduler.cli.output import fail, print_json, print_table
 from alicia_scheduler.cli.state import state_options
 from alicia_scheduler.cli.subjects import Surroundings, written_config
@@ -31,7 +31,13 @@ RANGE_LIMIT = 1000
 @click.option("--all", "with_excluded", is_flag=True, help="Show excluded slots, marked, as well.")
 @click.option("--timezone", help="IANA name of the zone of an unsaved SPEC.")
 @click.option("--exclude", multiple=True, help="Days an unsaved SPEC leaves out; repeatable.")
-@click.option("--jitter", type=click.FloatRange(0), default=0.0, help="Seconds, for a SPEC.")
+@click.option(
+    "--jitter",
+    type=click.FloatRange(0),
+    callback=finite,
+    default=0.0,
+    help="Seconds, for a SPEC.",
+)
 @state_options
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 def preview(

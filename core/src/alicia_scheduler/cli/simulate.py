@@ -10,7 +10,7 @@ import click
 from alicia_scheduler.api.model import to_epoch
 from alicia_scheduler.api.zones import load_timezone
 from alicia_scheduler.cli.configured import load_checked
-from alicia_scheduler.cli.moments import moment, span, zoned_time
+from alicia_scheduler.cli.moments import finite, later, moment, span, zoned_time
 from alicia_scheduler.cli.output import print_json, print_table
 from alicia_scheduler.foresight.simulation import Happening, Rehearsal, rehearse
 
@@ -25,6 +25,7 @@ __all__ = ["simulate"]
 @click.option(
     "--duration",
     type=click.FloatRange(0),
+    callback=finite,
     default=0.0,
     show_default=True,
     help="Seconds that every action takes.",
@@ -58,7 +59,7 @@ def simulate(
     configuration, registry, checked = load_checked(config)
     zone = load_timezone(configuration.settings.timezone)
     start = moment(begin, zone)
-    end = moment(until, zone) if until else start + (length or timedelta(hours=24))
+    end = moment(until, zone) if until else later(start, length or timedelta(hours=24))
     if end <= start:
         raise click.UsageError("--until must be later than --from")
     rehearsal = rehearse(

@@ -15,6 +15,7 @@ import click
 
 from alicia_scheduler.api.errors import AliciaError, ConfigError, StoreError
 from alicia_scheduler.api.model import EventExecution, EventRecord, EventState, ScheduledEvent
+from alicia_scheduler.api.store import ExecutionPlace
 from alicia_scheduler.cli.configured import load_checked
 from alicia_scheduler.cli.output import fail
 from alicia_scheduler.config.plain import plain
@@ -48,11 +49,12 @@ class History:
         if store is not None:
             self.record = store.records([event_id]).get(event_id)
 
-    def executions(self, limit: int) -> list[EventExecution]:
-        """The newest executions first."""
+    def executions(self, limit: int, *, until: datetime | None = None) -> list[EventExecution]:
+        """The newest executions first; with ``until``, of the slots up to and with that one."""
         if self._store is None:
             return []
-        return self._store.list_executions(event_id=self._event_id, limit=limit)
+        after = ExecutionPlace(until, "") if until is not None else None
+        return self._store.list_executions(event_id=self._event_id, after=after, limit=limit)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,13 @@ from alicia_scheduler.api.model import (
 from alicia_scheduler.foresight.clockmarks import marks_of
 from alicia_scheduler.foresight.subject import Subject
 from alicia_scheduler.kernel.planner import LATE
-from alicia_scheduler.kernel.slots import due_at, grace_of, slots_after
+from alicia_scheduler.kernel.slots import (
+    due_at,
+    first_slot,
+    grace_of,
+    last_between,
+    spaced_slot,
+)
 from alicia_scheduler.kernel.steering import FOR_EVER
 
 __all__ = ["Explanation", "Verdict", "explain", "slot_near"]
@@ -28,7 +34,8 @@ __all__ = ["Explanation", "Verdict", "explain", "slot_near"]
 MICROSECOND = timedelta(microseconds=1)
 SECOND = timedelta(seconds=1)
 COUNT_LIMIT = 10_000
-"""Slots that are counted at the most to tell whether ``max_runs`` is reached."""
+"""Slots that are gone through at the most to tell whether ``max_runs`` is reached or the pace is
+too fast."""
 
 OVERLAP = {
     Mode.SINGLE: "it is skipped if the event still runs then",
@@ -120,9 +127,11 @@ def _verdicts(
     yield _bounds(subject, slot)
     yield _exclusion(subject, slot)
     yield _enabled(subject)
+    used = _used_before(subject, slot, now)
+    yield _pace(subject, used)
     yield _skip_list(subject, slot)
     yield _pause(subject, slot)
-    yield _max_runs(subject, slot, now)
+    yield _max_runs(subject, slot, now, used)
     yield _jitter(subject, slot)
     yield _misfire(subject, slot)
     yield _overlap(subject, executions)
@@ -179,19 +188,64 @@ def _pause(subject: Subject, slot: datetime) -> Verdict:
     return Verdict("pause", False, f"the event is paused {why}{reason}")
 
 
-def _max_runs(subject: Subject, slot: datetime, now: datetime) -> Verdict:
+@dataclass(frozen=True)
+class _Ahead:
+    """What the planner comes by on its way to a slot.
+
+    Attributes:
+        runs: how many slots lead to a run before it, as far as is known.
+        crowded: whether it is passed over, because it follows another one too fast.
+        known: False when it is too far ahead to be counted out.
+    """
+
+    runs: int = 0
+    crowded: bool = False
+    known: bool = True
+
+
+def _used_before(subject: Subject, slot: datetime, now: datetime) -> _Ahead:
+    """Go the planner's way to a slot to come, where that matters."""
+    event, schedule, spacing = subject.event, subject.schedule, subject.min_interval
+    if slot <= now:
+        return _Ahead()
+    if event.max_runs is None:
+        close = slot - timedelta(seconds=spacing)
+        if last_between(schedule, event, close, slot - MICROSECOND) is None:
+            return _Ahead()
+    at = subject.state.next_run
+    if at is None or at <= now:
+        at = first_slot(schedule, event, now)
+    runs = 0
+    for _ in range(COUNT_LIMIT):
+        if at is None or at >= slot:
+            return _Ahead(runs, crowded=at is not None and at > slot)
+        runs += subject.halted(at) is None
+        at, _passed_over = spaced_slot(schedule, event, at, spacing)
+    return _Ahead(runs, known=False)
+
+
+def _pace(subject: Subject, ahead: _Ahead) -> Verdict:
+    spacing = f"min_interval = {subject.min_interval:g} s"
+    if ahead.crowded:
+        return Verdict("min_interval", False, f"it follows one before it faster than {spacing}")
+    if not ahead.known:
+        return Verdict("min_interval", True, f"too far ahead to tell whether {spacing} lets it run")
+    return Verdict("min_interval", True, f"does not come faster than {spacing}")
+
+
+def _max_runs(subject: Subject, slot: datetime, now: datetime, ahead: _Ahead) -> Verdict:
     event, used = subject.event, subject.state.slot_count
     if event.max_runs is None:
         return Verdict("max_runs", True, "any number of runs")
     if slot <= now:
         return Verdict("max_runs", True, f"{used} of {event.max_runs} runs are used by now")
-    left = event.max_runs - used
-    for earlier in slots_after(subject.schedule, event, now):
-        if earlier >= slot or left <= 0 or event.max_runs - used - left > COUNT_LIMIT:
-            break
-        left -= 1
+    left = event.max_runs - used - ahead.runs
     if left <= 0:
         return Verdict("max_runs", False, f"all {event.max_runs} runs are used up before")
+    if not ahead.known:
+        return Verdict(
+            "max_runs", True, f"too far ahead to tell how many of {event.max_runs} remain"
+        )
     return Verdict("max_runs", True, f"{left} of {event.max_runs} runs are left for it")
 
 
@@ -215,6 +269,8 @@ def _misfire(subject: Subject, slot: datetime) -> Verdict:
 
 def _overlap(subject: Subject, executions: Sequence[EventExecution]) -> Verdict:
     why = f"{OVERLAP[subject.event.mode]} ({subject.event.mode})"
+    if subject.event.limit is not None:
+        why += f"; it waits while the limit {subject.event.limit!r} has no free place"
     under_way = [run for run in executions if not run.status.final]
     if under_way:
         oldest = under_way[-1]

@@ -67,25 +67,39 @@ def preview_rows(
     event, state = subject.event, subject.state
     schedule = subject.bare if with_excluded else subject.schedule
     left = None if event.max_runs is None else max(0, event.max_runs - state.slot_count)
+    spacing = timedelta(seconds=subject.min_interval)
     before: datetime | None = None
+    kept: datetime | None = None
     for slot in slots_after(schedule, event, after):
         if until is not None and slot > until:
             return
         excluded = subject.excluded(slot) if with_excluded else None
-        if excluded is None and left is not None:
+        crowded = kept is not None and slot - kept < spacing
+        if excluded is None and not crowded:
+            kept = slot
             if left == 0:
                 return
             # A slot that a person has halted uses up no run.
-            left -= _halted(subject, slot) is None
-        yield _row(subject, slot, before, excluded)
+            if left is not None and subject.halted(slot) is None:
+                left -= 1
+        yield _row(subject, slot, before, excluded, crowded=crowded)
         before = slot
 
 
-def _row(subject: Subject, slot: datetime, before: datetime | None, excluded: str | None) -> Row:
+def _row(
+    subject: Subject,
+    slot: datetime,
+    before: datetime | None,
+    excluded: str | None,
+    *,
+    crowded: bool,
+) -> Row:
     marks = list(marks_of(subject, slot, before))
     if excluded is not None:
         marks.append(f"excluded: {excluded}")
-    elif (halted := _halted(subject, slot)) is not None:
+    elif crowded:
+        marks.append("skipped: min_interval")
+    elif (halted := subject.halted(slot)) is not None:
         marks.append(halted)
     return Row(
         slot,
@@ -95,17 +109,6 @@ def _row(subject: Subject, slot: datetime, before: datetime | None, excluded: st
         tuple(marks),
         excluded,
     )
-
-
-def _halted(subject: Subject, slot: datetime) -> str | None:
-    state = subject.state
-    if not subject.event.enabled:
-        return "disabled"
-    if slot in state.skip_slots:
-        return "skipped by hand"
-    if state.paused_until is not None and slot <= state.paused_until:
-        return "paused"
-    return None
 
 
 def _jitter_span(subject: Subject, slot: datetime) -> timedelta:

@@ -33,6 +33,7 @@ class Subject:
         readings: the same schedule in a zone whose clocks never change, so that its slots are the
             readings it names, written as UTC; None when it counts elapsed time.
         exclusions: what is left out, if anything.
+        min_interval: seconds between two slots that the host plans.
     """
 
     event: ScheduledEvent
@@ -42,6 +43,17 @@ class Subject:
     bare: Schedule
     readings: Schedule | None
     exclusions: Exclusions | None
+    min_interval: float
+
+    def halted(self, slot: datetime) -> str | None:
+        """Why a person does not want a slot to run, in a word or two, or None."""
+        if not self.event.enabled:
+            return "disabled"
+        if slot in self.state.skip_slots:
+            return "skipped by hand"
+        if self.state.paused_until is not None and slot <= self.state.paused_until:
+            return "paused"
+        return None
 
     def excluded(self, slot: datetime) -> str | None:
         """The item of ``exclude`` that takes a slot out, or None."""
@@ -92,6 +104,7 @@ def subject_of(
         bare,
         readings,
         exclusions,
+        settings.min_interval,
     )
 
 

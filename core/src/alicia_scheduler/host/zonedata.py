@@ -49,7 +49,8 @@ async def follow_zone_data(kernel: Kernel) -> None:
     """Re-plan when the zone data is not what it was, now and from then on, until cancelled."""
     while True:
         version = await trio.to_thread.run_sync(zone_data_version)
-        known = (await kernel.store.facts()).get(FACT)
+        facts = await kernel.records.insist(kernel.store.facts)
+        known = facts.get(FACT) if facts is not None else version
         if version != known:
             if known is not None:
                 logger.warning("time zone data changed from %s to %s", known, version)

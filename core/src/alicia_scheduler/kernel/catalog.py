@@ -36,6 +36,11 @@ class Entry:
     def record(self) -> EventRecord:
         return EventRecord(self.event, self.state)
 
+    def failed(self, error: Exception) -> None:
+        """Its schedule raised: it is unresolved until something about it changes."""
+        self.prepared = None
+        self.problem = f"its schedule failed: {type(error).__name__}: {error}"
+
 
 class Catalog:
     """Entries by event id.
@@ -94,8 +99,7 @@ class Catalog:
             entry.prepared = None
             entry.problem = str(error)
         except Exception as error:  # noqa: BLE001 - a schedule type may raise anything
-            entry.prepared = None
-            entry.problem = f"its schedule failed: {type(error).__name__}: {error}"
+            entry.failed(error)
 
     def follows_elapsed_time(self, event: ScheduledEvent) -> bool:
         """See :meth:`Types.follows_elapsed_time`."""

@@ -10,6 +10,7 @@ time when it is given a virtual one.
 
 from __future__ import annotations
 
+import sys
 import time
 from datetime import UTC, datetime
 from typing import Protocol
@@ -29,8 +30,9 @@ COMPARE_EVERY = 30.0
 TOLERANCE = 0.5
 """Seconds by which two clocks may differ before it counts as a step."""
 
-SLEW = 0.001
-"""Part of the elapsed time that NTP may slew the wall clock by (500 ppm, doubled)."""
+SLEW = 0.0 if sys.platform.startswith("linux") else 0.001
+"""Part of the elapsed time that NTP may slew the wall clock by against it (500 ppm, doubled). Linux
+slews ``CLOCK_BOOTTIME`` and ``CLOCK_MONOTONIC`` along with the wall clock."""
 
 
 class Clock(Protocol):

@@ -195,10 +195,14 @@ def refreshed(kernel: Kernel, entry: Entry, now: datetime, *, edited: bool = Fal
         clock_is_behind = state.anchor is not None and after < state.anchor
         if not filtered or clock_is_behind:
             return False
-    slot = first_slot(entry.prepared.schedule, event, after, state.slot_count)
-    if slot == state.next_run:
+    try:
+        slot = first_slot(entry.prepared.schedule, event, after, state.slot_count)
+        if slot == state.next_run:
+            return False
+        next_run, next_due = advance(entry.prepared.schedule, event, slot)
+    except Exception as error:  # noqa: BLE001 - a schedule type may raise anything
+        entry.failed(error)
         return False
-    next_run, next_due = advance(entry.prepared.schedule, event, slot)
     entry.state = replace(state, next_run=next_run, next_due=next_due)
     return True
 
@@ -223,8 +227,7 @@ def _scheduled(kernel: Kernel, event: ScheduledEvent, state: EventState, now: da
             slot = first_slot(entry.prepared.schedule, event, now, entry.state.slot_count)
             slot, due = advance(entry.prepared.schedule, event, slot)
         except Exception as error:  # noqa: BLE001 - a schedule type may raise anything
-            entry.prepared = None
-            entry.problem = f"its schedule failed: {type(error).__name__}: {error}"
+            entry.failed(error)
     anchor = entry.state.anchor if entry.prepared is not None else None
     entry.state = replace(entry.state, next_run=slot, next_due=due, anchor=anchor)
     return entry

@@ -176,8 +176,7 @@ class Kernel:
             )
             next_run, next_due = advance(schedule, entry.event, plan.next_run)
         except Exception as error:  # noqa: BLE001 - a schedule type may raise anything
-            entry.prepared = None
-            entry.problem = f"its schedule failed: {type(error).__name__}: {error}"
+            entry.failed(error)
             self._set_aside(entry)
             return
         skip_slots = entry.state.skip_slots

@@ -10,7 +10,7 @@ from alicia_scheduler.api.errors import StoreError
 from alicia_scheduler.kernel.clock import StepWatch
 from alicia_scheduler.kernel.kernel import Kernel
 from alicia_scheduler.kernel.recovery import recover
-from alicia_scheduler.kernel.replan import replan, step_since_last_run
+from alicia_scheduler.kernel.replan import follow_clock_set_back, note_clock, replan
 from alicia_scheduler.kernel.selfcheck import SelfCheck
 
 __all__ = ["run_kernel"]
@@ -50,10 +50,10 @@ async def run_kernel(kernel: Kernel) -> None:
 
 async def _settle(kernel: Kernel) -> None:
     """Make good for what happened since the host last ran."""
-    step = await step_since_last_run(kernel)
-    if step:
-        await replan(kernel, step)
     await recover(kernel)
+    # Retries that wait are in hand now, and move as well.
+    await follow_clock_set_back(kernel)
+    await note_clock(kernel)
 
 
 async def _dispatch_once(kernel: Kernel, steps: StepWatch, check: SelfCheck) -> None:

@@ -119,8 +119,12 @@ def plan_slot(
         if halt is not None:
             plan.closed.append(closed(event, due, Status.SKIPPED, halt, now))
             continue
+        # What was drawn for the slot stands, also when a set clock has moved the slot since.
+        drawn = state.next_due if due == state.next_run else None
+        due_time = drawn or due_at(schedule, event, due)
         after = following if slots == [slot] and passed_over is None else None
-        _plan_one(plan, event, schedule, due, after, now, occupancy, catching_up=len(slots) > 1)
+        catching_up = len(slots) > 1
+        _plan_one(plan, event, schedule, due, due_time, after, now, occupancy, catching_up)
     _find_next(plan, event, schedule, slots[-1], now, min_interval)
     return plan
 
@@ -189,16 +193,15 @@ def _plan_one(
     event: ScheduledEvent,
     schedule: Schedule,
     slot: datetime,
+    due: datetime,
     following: datetime | None,
     now: datetime,
     occupancy: Occupancy,
-    *,
     catching_up: bool,
 ) -> None:
     if event.max_runs is not None and plan.slot_count >= event.max_runs:
         plan.closed.append(closed(event, slot, Status.SKIPPED, "max_runs", now))
         return
-    due = due_at(schedule, event, slot)
     late = (now - due).total_seconds()
     grace = grace_of(schedule, event, slot, following)
     if late > LATE:

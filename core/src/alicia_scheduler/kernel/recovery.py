@@ -46,7 +46,7 @@ async def take_over(kernel: Kernel) -> None:
     unfinished = [run for run in await _unknown(kernel) if run.execution_id in strange]
     if unfinished:
         await _settle(kernel, unfinished)
-    kernel.agenda.restart()
+    kernel.restart_agenda()
 
 
 async def _unknown(kernel: Kernel) -> list[EventExecution]:

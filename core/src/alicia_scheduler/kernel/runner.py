@@ -294,7 +294,9 @@ class Runner:
     def _leave(self, run: Run) -> None:
         """Give back what the run held, and let the next ones in."""
         event_id = run.event.event_id
-        del self._runs[run.execution.execution_id]
+        if self._runs.pop(run.execution.execution_id, None) is None:
+            # It was let in while its record was being committed, and withdrawn when that failed.
+            return
         lane = self._lanes[event_id]
         lane.remove(run)
         if not lane:

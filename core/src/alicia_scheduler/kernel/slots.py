@@ -23,6 +23,7 @@ __all__ = [
     "due_at",
     "first_slot",
     "grace_of",
+    "last_between",
     "missed_between",
     "slots_after",
     "spaced_slot",
@@ -155,27 +156,41 @@ def _latest(
 ) -> list[datetime]:
     """The last ``keep`` slots in (first, until], oldest first."""
     found: list[datetime] = []
-    while len(found) < keep and (slot := _latest_one(schedule, event, first, until)) is not None:
-        found.append(slot)
-        until = slot - MICROSECOND
+    reach = until - first
+    while len(found) < keep and until > first:
+        # What lies before a slot is about as near as the slot was; if not, look further.
+        since = max(first, until - reach)
+        slot = last_between(schedule, event, since, until)
+        if slot is not None:
+            found.append(slot)
+            reach = 2 * (until - slot) + MICROSECOND
+            until = slot - MICROSECOND
+        elif since == first:
+            break
+        else:
+            reach *= 2
     return found[::-1]
 
 
-def _latest_one(
+def last_between(
     schedule: Schedule, event: ScheduledEvent, first: datetime, until: datetime
 ) -> datetime | None:
     """The last slot in (first, until]: "the next slot is not beyond ``until``" holds before it
     and fails from it on, so the border can be bisected."""
-    slot = next(slots_after(schedule, event, first), None)
-    if slot is None or slot > until:
-        return None
-    low, high = slot, until
-    while high - low > MICROSECOND:
-        middle = low + (high - low) / 2
-        following = next(slots_after(schedule, event, middle), None)
+    low: datetime | None = None
+    following = next(slots_after(schedule, event, first), None)
+    high = until
+    while following is not None and following <= until:
+        low = following
+        following = next(slots_after(schedule, event, low), None)
         if following is None or following > until:
+            break
+        # Leap: to the last instant that is found to have a slot behind it, by halves.
+        while high - low > MICROSECOND:
+            middle = low + (high - low) / 2
+            found = next(slots_after(schedule, event, middle), None)
+            if found is not None and found <= until:
+                following = found
+                break
             high = middle
-        else:
-            low = following
-    last = next(slots_after(schedule, event, low), None)
-    return last if last is not None and last <= until else low
+    return low

@@ -85,7 +85,9 @@ class WallTimer:
         Returns:
             True when the clock was set (stepped), False when the instant has come.
         """
-        self._arm(min(to_epoch(instant), float(FAR)) if instant is not None else float(FAR))
+        if self._arm(min(to_epoch(instant), float(FAR)) if instant is not None else float(FAR)):
+            await trio.lowlevel.checkpoint()
+            return True
         await trio.lowlevel.wait_readable(self._handle)
         try:
             os.read(self._handle, 8)
@@ -97,7 +99,9 @@ class WallTimer:
             raise
         return False
 
-    def _arm(self, epoch: float) -> None:
+    def _arm(self, epoch: float) -> bool:
+        """Set the expiry; True when the clock was set since the timer was armed last, which is
+        told once and by whichever comes first, this or the wait."""
         # A zero expiry would disarm the timer; an instant long past fires at once all the same.
         seconds = max(1, int(epoch // 1))
         nanoseconds = int(epoch % 1 * 1_000_000_000) if epoch > 0 else 0
@@ -105,6 +109,7 @@ class WallTimer:
         flags = TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET
         if self._libc.timerfd_settime(self._handle, flags, ctypes.byref(wanted), None) < 0:
             number = ctypes.get_errno()
-            # The clock was set between two waits: that is the news itself, arm again to go on.
             if number != errno.ECANCELED:
                 raise OSError(number, "timerfd_settime failed")
+            return True
+        return False
