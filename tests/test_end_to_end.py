@@ -72,7 +72,7 @@ def soon(seconds):
 
 
 def four_types():
-    moment = soon(4)
+    moment = soon(8)
     return (
         f"""
 [events.by-once]
