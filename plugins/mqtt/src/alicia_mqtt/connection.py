@@ -286,9 +286,14 @@ def _load_tls(config: MqttConfig) -> ssl.SSLContext:
         raise ConfigError(f"cannot use ca_file: {error}", path=("ca_file",)) from error
     if config.cert_file is not None:
         try:
-            context.load_cert_chain(config.cert_file, config.key_file)
+            context.load_cert_chain(config.cert_file, config.key_file, password=_no_password)
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(
                 f"cannot use cert_file with key_file: {error}", path=("cert_file",)
             ) from error
     return context
+
+
+def _no_password() -> str:
+    """OpenSSL would ask for the password of an encrypted key at the terminal, and wait."""
+    raise OSError("the key is encrypted; write it without a password")
