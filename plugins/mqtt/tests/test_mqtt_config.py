@@ -63,7 +63,7 @@ def test_a_file_that_is_not_there_is_named_when_the_configuration_is_checked(key
     there = tmp_path / "there.pem"
     there.touch()
     files = {"cert_file": str(there), key: "/nowhere/file.pem"}
-    with pytest.raises(ConfigError, match="there is no file '/nowhere/file.pem'") as refusal:
+    with pytest.raises(ConfigError, match=r"there is no file '/nowhere/file\.pem'") as refusal:
         MqttConfig(tls=True, **files)
     assert refusal.value.path == (key,)
 

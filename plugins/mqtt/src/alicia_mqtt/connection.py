@@ -21,8 +21,8 @@ from alicia_mqtt.subscriptions import Subscription, Subscriptions
 from alicia_mqtt.versions import VersionChoice
 from alicia_scheduler.api import (
     ConfigError,
-    MqttMessage,
     MqttOutgoing,
+    MqttSubscription,
     Permanent,
     Retryable,
     ServiceContext,
@@ -163,7 +163,7 @@ class Connection:
     @asynccontextmanager
     async def subscribe(
         self, topic_filter: str, *, qos: int = 1
-    ) -> AsyncIterator[AsyncIterator[MqttMessage]]:
+    ) -> AsyncIterator[MqttSubscription]:
         """See :meth:`alicia_scheduler.api.MqttConnection.subscribe`.
 
         With a broker there, entering returns when it has granted the subscription; with none,
