@@ -4,7 +4,7 @@ import pytest
 import trio
 
 from alicia_mqtt.limits import BrokerLimits
-from alicia_scheduler.api import Permanent, Retryable
+from alicia_scheduler.api import MqttOutgoing, Permanent, Retryable
 from alicia_scheduler.testing.mosquitto import Recorder, free_port, until_connected
 
 
