@@ -80,6 +80,17 @@ class Accounts:
         else:
             await self._fail(run, outcome)
 
+    async def given_up(self, ended: EventExecution) -> None:
+        """An execution that waited for its next attempt can have none: write its end down, and
+        let follow what follows."""
+        entry = self._kernel.catalog.get(ended.event_id)
+        decision = Decision()
+        decision.close(entry, ended)
+        wanted = follow_ups(entry.event, ended) if entry is not None else ()
+        if wanted:
+            await chain(self._kernel, ended, wanted, decision)
+        await self._kernel.carry_out(decision)
+
     def stuck(self, run: Run, still_open: int) -> None:
         """An attempt ignores its cancellation."""
         kind = run.prepared.action_type

@@ -62,15 +62,18 @@ async def chain(
     """Add to ``decision`` what becomes of the events that an ended execution triggers."""
     wanted = list(wanted)
     ancestors: set[str] = set()
+    unknown = "there is no such event"
     try:
-        await kernel.catalog.load(wanted)
         ancestors = await ancestors_of(kernel, ended)
+        # Nothing is waited for from here on, so that the catalog cannot let go of them again.
+        await kernel.catalog.load(wanted)
     except StoreError as error:
+        unknown = "the store cannot be read"
         kernel.records.failed("read from", error)
     now = kernel.clock.now()
     for event_id in wanted:
         entry = kernel.catalog.get(event_id)
-        problem = entry.problem if entry is not None else "there is no such event"
+        problem = entry.problem if entry is not None else unknown
         if event_id in ancestors:
             problem, entry = "it has triggered this one in the first place", None
         if entry is None or entry.prepared is None:
