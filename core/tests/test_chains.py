@@ -9,7 +9,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alicia_scheduler.api import ConfigError, Permanent, Retryable, Status, Trigger
+from alicia_scheduler.api import ConfigError, Permanent, Retryable, Status, StoreError, Trigger
 from alicia_scheduler.config.document import Document
 from alicia_scheduler.config.load import configuration
 from alicia_scheduler.host.check import check_configuration
@@ -148,6 +148,78 @@ async def test_a_follower_that_is_gone_is_told_and_nothing_else_suffers(autojump
     assert error["class"] == "chain"
     assert "'gone': there is no such event" in error["message"]
     assert [execution.event_id for execution in k.ran] == ["event", "next"]
+
+
+async def test_a_failure_for_want_of_time_for_another_attempt_triggers_too(autojump_clock):
+    async def never(_config, _execution):
+        raise Retryable("not yet")
+
+    clock = VirtualClock()
+    fields = {"max_runs": 1, "max_retries": 3, "retry_delay": 20.0, "retry_max_age": 60.0}
+    first = make_event(action={"type": "never"}, on_failure=("alarm",), **fields)
+    async with SqliteStore.open(None) as store:
+        actions = {"never": never}
+        before = saved(follower("alarm"), first)
+        async with running_kernel(store=store, clock=clock, actions=actions, before=before):
+            await clock.advance(15)
+            clock.lose_power(600)
+            await trio.sleep_forever()
+        async with running_kernel(store=store, clock=clock, actions=actions) as k:
+            await clock.advance(10)
+            [failed] = await k.history()
+            [alarm] = await k.history("alarm")
+    assert "retry_max_age" in failed.error_message
+    assert alarm.parent_id == failed.execution_id
+
+
+async def test_a_follower_is_found_though_the_catalog_lets_go_of_it_meanwhile(
+    autojump_clock, monkeypatch
+):
+    first = make_event("first", max_runs=1, on_success=("second",))
+    async with running_kernel(
+        before=saved(follower("third"), follower("second", on_success=("third",)), first)
+    ) as k:
+        read = k.kernel.store.execution
+
+        async def read_and_trim(execution_id):
+            k.kernel.catalog.remove("third")
+            return await read(execution_id)
+
+        monkeypatch.setattr(k.kernel.store, "execution", read_and_trim)
+        await k.clock.advance(15)
+    assert [execution.event_id for execution in k.ran] == ["first", "second", "third"]
+
+
+async def test_a_store_that_cannot_be_read_is_told_as_that(autojump_clock, monkeypatch):
+    first = make_event(max_runs=1, on_success=("next",))
+    async with running_kernel(before=saved(follower("next"), first)) as k:
+
+        async def refuse(_event_ids):
+            raise StoreError("input/output error")
+
+        k.kernel.catalog.remove("next")
+        monkeypatch.setattr(k.kernel.store, "records", refuse)
+        await k.clock.advance(15)
+    messages = [error["message"] for error in k.told("error")]
+    assert any("'next': the store cannot be read" in message for message in messages)
+
+
+async def test_what_follows_an_execution_that_ends_while_the_host_stops_runs_at_the_next_start(
+    autojump_clock,
+):
+    async def slow(_config, _execution):
+        await trio.sleep(5)
+
+    clock = VirtualClock()
+    first = make_event(action={"type": "slow"}, max_runs=1, on_success=("next",))
+    async with SqliteStore.open(None) as store:
+        before = saved(follower("next"), first)
+        async with running_kernel(store=store, clock=clock, actions={"slow": slow}, before=before):
+            await clock.advance(12)
+        async with running_kernel(store=store, clock=clock, actions={"slow": slow}) as k:
+            await clock.advance(5)
+            ends = [execution.status for execution in await k.history("next")]
+    assert ends == [Status.COMPLETED]
 
 
 async def test_what_the_next_slot_supersedes_triggers_nothing(autojump_clock):

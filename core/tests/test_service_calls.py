@@ -253,6 +253,7 @@ async def test_a_plugins_service_gets_its_context_data_and_execution():
         ("scheduler.enable", {"event_id": "nobody"}, "not_found"),
         ("scheduler.cancel", {"event_id": "nobody"}, "not_found"),
         ("scheduler.cancel", {"execution_id": "nobody"}, "not_found"),
+        ("scheduler.cancel", {"execution_id": EXECUTION.execution_id}, "not_supported"),
     ],
 )
 async def test_a_call_that_cannot_be_is_refused_for_good(name, data, error_class):

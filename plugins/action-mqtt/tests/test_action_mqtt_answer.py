@@ -170,3 +170,24 @@ async def test_with_the_broker_away_the_answer_is_waited_for_from_the_delivery_o
             assert results == []
             relay.join()
     assert results[0]["ack"]["payload"] == "done"
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+async def test_what_came_while_the_message_waited_is_no_answer(action_at, mosquitto, qos):
+    with Relay(mosquitto.port) as relay, Recorder(mosquitto.port, "t") as other:
+        async with action_at(relay.port) as (action, connection):
+            await until_connected(connection)
+            # The broker keeps for a lost connection what comes for its subscriptions.
+            async with connection.subscribe("answers"), trio.open_nursery() as nursery:
+                relay.cut()
+                await until_connected(connection, False)
+
+                async def run():
+                    with pytest.raises(Retryable, match="no answer"):
+                        await action.run(asking(qos, timeout=0.5), EXECUTION)
+
+                nursery.start_soon(run)
+                other.publish("answers", b"done")
+                await trio.sleep(0.2)
+                relay.join()
+        await other.wait_for("t")

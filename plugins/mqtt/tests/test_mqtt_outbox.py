@@ -242,6 +242,23 @@ async def test_an_acknowledgement_is_remembered_over_a_restart(mosquitto, connec
     assert again.sends == 0
 
 
+async def test_who_waits_is_told_of_the_first_of_two_sends(mosquitto, connect):
+    times = []
+    with Relay(mosquitto.port) as relay:
+        async with connect(relay.port) as connection:
+            await until_connected(connection)
+            mosquitto.freeze()
+            async with trio.open_nursery() as nursery:
+                done = partial(deliver, connection, sending=lambda: times.append(1))
+                nursery.start_soon(done)
+                await until(lambda: times)
+                relay.cut()
+                await until_connected(connection, False)
+                mosquitto.thaw()
+                relay.join()
+    assert times == [1]
+
+
 # -- bounds ----------------------------------------------------------------------------------------
 
 
@@ -261,6 +278,23 @@ async def test_beyond_its_bounds_new_messages_are_refused_and_counted(
             await deliver(connection, 9)
     assert len(lines("the outbox is full")) == 1
     assert len(lines("the outbox has room again; 2 messages were refused")) == 1
+
+
+async def test_a_message_larger_than_the_outbox_fails_for_good_and_drives_nothing_out(
+    connect, tmp_path
+):
+    await leave_behind(connect, tmp_path, range(3))
+    async with connect(free_port(), state_dir=tmp_path, outbox_bytes=1024) as connection:
+        with pytest.raises(Permanent, match="more than the outbox may hold") as refusal:
+            await deliver(connection, 7, sent=message(b"x" * 1000))
+    assert refusal.value.error_class == "payload"
+    assert sorted(on_disk(tmp_path)) == ["event/0", "event/1", "event/2"]
+
+
+async def test_user_properties_count_for_the_bytes_of_a_message(connect):
+    async with connect(free_port(), outbox_bytes=1024) as connection:
+        with pytest.raises(Permanent, match="more than the outbox may hold"):
+            await deliver(connection, sent=message(user_properties=(("k", "x" * 1000),)))
 
 
 async def test_what_nobody_waits_for_makes_room(connect, tmp_path):

@@ -3,7 +3,8 @@
 import pytest
 import trio
 
-from alicia_scheduler.api import Permanent, Retryable
+from alicia_mqtt.limits import BrokerLimits
+from alicia_scheduler.api import MqttOutgoing, Permanent, Retryable
 from alicia_scheduler.testing.mosquitto import Recorder, free_port, until_connected
 
 
@@ -165,3 +166,19 @@ async def test_a_cancelled_publish_that_was_not_sent_yet_never_is(mosquitto, con
             await connection.publish("a", b"last", qos=1)
         await recorder.until(lambda: any(m.payload == b"last" for m in recorder.of("a")))
     assert len(recorder.of("a")) == 21
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"user_properties": (("ä" * 400, "ö" * 400),)},
+        {"content_type": "x" * 1500},
+        {"response_topic": "x" * 1500},
+        {"correlation_data": b"x" * 1500},
+    ],
+)
+def test_all_that_is_long_counts_for_the_largest_packet_of_the_broker(fields):
+    limits = BrokerLimits(largest=1000)
+    limits.check(MqttOutgoing(topic="t", payload=b"x" * 900))
+    with pytest.raises(Permanent, match="too large"):
+        limits.check(MqttOutgoing(topic="t", payload=b"", **fields))

@@ -103,8 +103,23 @@ async def test_without_its_certificate_it_stays_outside(mosquitto, certificate, 
 
 
 @pytest.mark.parametrize("key", ["ca_file", "cert_file"])
-async def test_a_file_that_cannot_be_read_is_named(connect, key):
+async def test_a_file_that_is_no_certificate_is_named(connect, key, tmp_path):
+    file = tmp_path / "file.pem"
+    file.write_text("no certificate")
     with pytest.raises(ConfigError) as refusal:
-        async with connect(1883, tls=True, **{key: "/nowhere/file.pem"}):
+        async with connect(1883, tls=True, **{key: str(file)}):
             pass
     assert refusal.value.path == (key,)
+
+
+async def test_an_encrypted_key_is_refused_and_nobody_is_asked_for_its_password(
+    connect, certificate, tmp_path
+):
+    cert, key = certificate
+    locked = tmp_path / "locked.pem"
+    command = f"openssl rsa -aes256 -passout pass:secret -in {key} -out {locked}"
+    subprocess.run(command.split(), check=True, capture_output=True)
+    with pytest.raises(ConfigError, match="the key is encrypted") as refusal:
+        async with connect(1883, tls=True, cert_file=str(cert), key_file=str(locked)):
+            pass
+    assert refusal.value.path == ("cert_file",)

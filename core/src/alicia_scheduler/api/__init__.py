@@ -56,6 +56,7 @@ from alicia_scheduler.api.mqtt import (
     MqttMessage,
     MqttOutbox,
     MqttOutgoing,
+    MqttSubscription,
     check_filter,
     check_topic,
 )
@@ -98,6 +99,7 @@ __all__ = [
     "MqttMessage",
     "MqttOutbox",
     "MqttOutgoing",
+    "MqttSubscription",
     "Notification",
     "OnGap",
     "OnInterrupted",

@@ -6,7 +6,7 @@ same. Ask for it with ``context.service(MqttConnection)``.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
@@ -19,6 +19,7 @@ __all__ = [
     "MqttMessage",
     "MqttOutbox",
     "MqttOutgoing",
+    "MqttSubscription",
     "check_filter",
     "check_topic",
 ]
@@ -81,6 +82,7 @@ class MqttOutbox(Protocol):
         slot: datetime,
         useful_until: datetime | None = None,
         repeat: bool = False,
+        sending: Callable[[], object] | None = None,
     ) -> MqttDelivered:
         """Return when the broker has acknowledged the message, whenever that is.
 
@@ -97,12 +99,26 @@ class MqttOutbox(Protocol):
             repeat: the same key may have been handed over before, by an earlier attempt or before
                 a crash. Then a message that waits is taken up instead of sending another, and one
                 that the broker has acknowledged is done.
+            sending: called once, right before the message is sent for the first time during this
+                call, or at once when an earlier call has sent it: what comes after may answer it.
 
         Raises:
             Permanent: it was refused, is too old (``expired``), or ended the connection each time
                 it was sent (``poison``).
             Retryable: there is no room (``outbox_full``), or the broker could not take it.
         """
+        ...
+
+
+class MqttSubscription(Protocol):
+    """What arrives for one reader, oldest first: ``async for message in subscription``."""
+
+    def __aiter__(self) -> AsyncIterator[MqttMessage]: ...
+
+    async def __anext__(self) -> MqttMessage: ...
+
+    def forget(self) -> None:
+        """Drop what has arrived so far and was not taken."""
         ...
 
 
@@ -151,7 +167,7 @@ class MqttConnection(Protocol):
 
     def subscribe(
         self, topic_filter: str, *, qos: int = 1
-    ) -> AbstractAsyncContextManager[AsyncIterator[MqttMessage]]:
+    ) -> AbstractAsyncContextManager[MqttSubscription]:
         """Receive what arrives on a filter while the block is open, across reconnections.
 
         The buffer is bounded; when its reader is too slow the oldest messages are dropped and

@@ -121,6 +121,8 @@ async def _unskip(kernel: Kernel, data: EventData, by: EventExecution) -> Any:
 
 async def _cancel(kernel: Kernel, data: CancelData, by: EventExecution) -> Any:
     if data.execution_id is not None:
+        if data.execution_id == by.execution_id:
+            raise ValueError("an execution does not cancel itself")
         if not await kernel.cancel(data.execution_id, "cancelled"):
             raise KeyError(data.execution_id)
         return {"cancelled": [data.execution_id]}

@@ -80,6 +80,12 @@ class Accounts:
         else:
             await self._fail(run, outcome)
 
+    async def given_up(self, ended: EventExecution) -> None:
+        """An execution that waited for its next attempt can have none: write its end down, and
+        let follow what follows."""
+        entry = self._kernel.catalog.get(ended.event_id)
+        await self._close_with(ended, follow_ups(entry.event, ended) if entry is not None else ())
+
     def stuck(self, run: Run, still_open: int) -> None:
         """An attempt ignores its cancellation."""
         kind = run.prepared.action_type
@@ -119,14 +125,18 @@ class Accounts:
         run.execution = ended
         wanted = follow_ups(run.event, ended)
         if wanted:
-            ancestors = await prepare_chain(self._kernel, ended, wanted)
-            decision = Decision()
-            decision.close(self._kernel.catalog.get(ended.event_id), ended)
-            chain(self._kernel, ended, wanted, ancestors, decision)
-            await self._kernel.carry_out(decision)
+            await self._close_with(ended, wanted)
             return
         changes, told = self._settled(ended)
         await self._keep(run, *changes, also=told)
+
+    async def _close_with(self, ended: EventExecution, wanted: Sequence[str]) -> None:
+        """Write an end down, in one transaction with what it triggers."""
+        ancestors = await prepare_chain(self._kernel, ended, wanted)
+        decision = Decision()
+        decision.close(self._kernel.catalog.get(ended.event_id), ended)
+        chain(self._kernel, ended, wanted, ancestors, decision)
+        await self._kernel.carry_out(decision)
 
     async def _fail(self, run: Run, outcome: Outcome, because: str | None = None) -> None:
         error = "; ".join(filter(None, (outcome.error, because)))

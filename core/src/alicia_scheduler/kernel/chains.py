@@ -62,12 +62,14 @@ async def prepare_chain(
 ) -> frozenset[str]:
     """Take in hand what an ended execution triggers; the events that led to it, for
     :func:`chain`. All that must be waited for is waited for here, before anything is decided."""
+    ancestors = {ended.event_id}
     try:
+        ancestors = await ancestors_of(kernel, ended)
+        # Last, so that the catalog cannot let go of them again.
         await kernel.catalog.load(wanted)
-        return frozenset(await ancestors_of(kernel, ended))
     except StoreError as error:
         kernel.records.failed("read from", error)
-        return frozenset({ended.event_id})
+    return frozenset(ancestors)
 
 
 def chain(
@@ -79,9 +81,11 @@ def chain(
 ) -> None:
     """Add to ``decision`` what becomes of the events that an ended execution triggers."""
     now = kernel.clock.now()
+    readable = kernel.records.degraded is None
+    unknown = "there is no such event" if readable else "the store cannot be read"
     for event_id in wanted:
         entry = kernel.catalog.get(event_id)
-        problem = entry.problem if entry is not None else "there is no such event"
+        problem = entry.problem if entry is not None else unknown
         if event_id in ancestors:
             problem, entry = "it has triggered this one in the first place", None
         if entry is None or entry.prepared is None:

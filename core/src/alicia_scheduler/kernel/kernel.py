@@ -22,7 +22,6 @@ from alicia_scheduler.kernel import ledger
 from alicia_scheduler.kernel.accounts import Accounts, may_run_unrecorded
 from alicia_scheduler.kernel.agenda import Agenda
 from alicia_scheduler.kernel.catalog import Catalog, Entry
-from alicia_scheduler.kernel.chains import chain, follow_ups, prepare_chain
 from alicia_scheduler.kernel.clock import Clock
 from alicia_scheduler.kernel.decision import Decision
 from alicia_scheduler.kernel.gate import ClockGate
@@ -132,16 +131,16 @@ class Kernel:
             raise
         now = self.clock.now()
         decision = Decision()
+        given_up: list[EventExecution] = []
         for entry in sorted(due, key=self._rank):
             if entry.execution_id is not None:
-                self._retry_is_due(entry.event_id, entry.execution_id, now, decision)
+                ended = self._retry_is_due(entry.event_id, entry.execution_id, now, decision)
+                given_up += [ended] if ended is not None else []
             else:
                 self._slot_is_due(entry, now, decision)
-        for owner, ended in tuple(decision.closed):
-            if owner is not None and (wanted := follow_ups(owner.event, ended)):
-                ancestors = await prepare_chain(self, ended, wanted)
-                chain(self, ended, wanted, ancestors, decision)
         await self.carry_out(decision)
+        for ended in given_up:
+            await self.accounts.given_up(ended)
 
     def _rank(self, due: Due) -> tuple[int, bool]:
         """Of what is due together the highest priority takes its place first; and slots before
@@ -201,24 +200,24 @@ class Kernel:
 
     def _retry_is_due(
         self, event_id: str, execution_id: str, now: datetime, decision: Decision
-    ) -> None:
+    ) -> EventExecution | None:
+        """Let the next attempt of an execution take its place; the end of one that can have none
+        is returned."""
         execution = self.runner.retries.take(execution_id)
         entry = self.catalog.get(event_id)
         if execution is None:
-            return
+            return None
         if entry is None or entry.prepared is None:
             problem = entry.problem if entry else "the event was removed"
-            ended = ledger.finished(
+            return ledger.finished(
                 execution, Status.FAILED, now, error=problem, reason="unresolved"
             )
-            decision.close(entry, ended)
-            return
         outdated = ledger.outdated(entry.event, execution, now)
         if outdated is not None:
-            decision.close(entry, outdated)
             self.runner.advance(event_id)
-            return
+            return outdated
         self.reserve(entry, execution, now, decision)
+        return None
 
     def take_over(self, entry: Entry, plan: Plan, now: datetime, decision: Decision) -> None:
         """Turn a plan into changes to commit and runs to start."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -57,7 +57,10 @@ class PublishAction:
             return self._result(config, message, value, delivered)
         # Subscribed before anything is sent, or the answer could be faster.
         async with connection.subscribe(config.ack.topic) as answers:
-            delivered = await self._publish(connection, config, execution, message)
+            # What came while the message waited answers something else.
+            delivered = await self._publish(
+                connection, config, execution, message, sending=answers.forget
+            )
             answer = await self._answer(config.ack, answers, message.correlation_data)
         result = self._result(config, message, value, delivered)
         result["ack"] = {"topic": answer.topic, "payload": shown(answer.payload)}
@@ -69,9 +72,12 @@ class PublishAction:
         config: MqttPublishConfig,
         execution: EventExecution,
         message: MqttOutgoing,
+        sending: Callable[[], object] | None = None,
     ) -> MqttDelivered | None:
         """Publish; None when it did not go through the outbox."""
         if not config.outbox or config.qos == 0:
+            if sending is not None:
+                sending()
             message = self._with_window(message, execution)
             await connection.publish(**{name: getattr(message, name) for name in _FIELDS})
             return None
@@ -84,6 +90,7 @@ class PublishAction:
             slot=execution.scheduled_time,
             useful_until=execution.useful_until,
             repeat=execution.trigger is Trigger.RECOVERY or execution.retry_count > 0,
+            sending=sending,
         )
 
     def _with_window(self, message: MqttOutgoing, execution: EventExecution) -> MqttOutgoing:

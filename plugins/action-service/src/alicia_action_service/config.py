@@ -149,6 +149,12 @@ class ServiceCallConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         for key, value in self.target.items():
             if key not in HA_TARGET:
                 raise _unknown("target", key, HA_TARGET, "keys of a target")
+            if not value:
+                raise ConfigError(
+                    "names nobody",
+                    path=("target", key),
+                    hint=f"the id of one {key[:-3]}, or a list",
+                )
             for index, item in enumerate((value,) if isinstance(value, str) else value):
                 path = ("target", key) if isinstance(value, str) else ("target", key, index)
                 if key == "entity_id" and ENTITY.fullmatch(item) is None:
@@ -240,9 +246,16 @@ class ServiceCallConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
                     path=("data",),
                     hint=f"the preset {name!r} takes {', '.join(known.fields)}",
                 )
-        for key in self.data:
+        for key, value in self.data.items():
             if key not in known.fields and not known.any_field:
                 raise _unknown("data", key, known.fields, f"fields of the preset {name!r}")
+            if key in known.choices and value not in known.choices[key]:
+                words = ", ".join(known.choices[key])
+                raise ConfigError(
+                    f"the preset {name!r} knows no {key} {value!r}",
+                    path=("data", key),
+                    hint=f"it knows {words}",
+                )
 
 
 EXAMPLE = 'domain.service, as "scheduler.trigger" or "light.turn_on"'

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 __all__ = ["PRESETS", "Preset"]
 
@@ -17,6 +18,7 @@ class Preset:
         request_topic: ``{name}`` stands for that key of the event's ``target``.
         required, optional: the fields of a request. What else it is sent, the service passes over.
         any_field: the fields are not known.
+        choices: the values that a field may have, where they are known.
         from_target: keys of the target that are fields of the request too.
         reply_topic, error_topic: where it answers; None: it does not.
         match: the field that an answer shares with its request.
@@ -35,6 +37,7 @@ class Preset:
     strict: bool = True
     success: str | None = None
     any_field: bool = False
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def target(self) -> tuple[str, ...]:
@@ -91,6 +94,7 @@ PRESETS: dict[str, Preset] = {
         request_topic="alicia/devices/sonos/{speaker_id}/command",
         required=("command",),
         optional=("volume", "audio_url"),
+        choices={"command": ("set_volume", "play_audio", "stop")},
     ),
     "device_command": _device("command", "the device manager"),
     "device_control": _device("control", "device control"),
@@ -106,6 +110,7 @@ PRESETS: dict[str, Preset] = {
         required=("command",),
         optional=("parameters",),
         from_target=("entity_id",),
+        choices={"command": ("get_state", "set_state")},
         reply_topic="alicia/devices/ha_{entity_id}/status",
         match="entity_id",
     ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -12,6 +14,12 @@ __all__ = ["MqttConfig", "Protocol"]
 
 Protocol = Literal["5", "3.1.1"]
 """A version of MQTT that this connection can speak."""
+
+LONGEST_TEXT = 65_535
+"""Bytes of a string in an MQTT packet (MQTT 5 section 1.5.4)."""
+
+NOT_IN_HOSTS = {*map(chr, range(0x21)), *"/:@[]?#\x7f"}
+"""Characters that no name of a machine has; an address may have colons."""
 
 
 class MqttConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,8 +70,8 @@ class MqttConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def __post_init__(self) -> None:
         self._check_numbers()
-        if not self.host:
-            raise ConfigError("host is empty", path=("host",), hint='e.g. host = "localhost"')
+        self._check_host()
+        self._check_texts()
         if self.client_id == "":
             raise ConfigError(
                 "client_id is empty", path=("client_id",), hint="leave it out for a stable one"
@@ -115,14 +123,54 @@ class MqttConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                 hint="make session_expiry as long at least",
             )
 
+    def _check_host(self) -> None:
+        if not self.host:
+            raise ConfigError("host is empty", path=("host",), hint='e.g. host = "localhost"')
+        name = self.host.partition("://")[2] or self.host
+        bare = name.strip("[]/ ")
+        if _is_address(self.host) or (bare == self.host and not set(bare) & NOT_IN_HOSTS):
+            return
+        hint = 'e.g. host = "localhost"'
+        if "://" in self.host:
+            hint = "write the name alone; what the URL says more has options: port, tls, username"
+        elif _is_address(bare):
+            hint = f'write host = "{bare}"'
+        elif bare.count(":") == 1 and bare.partition(":")[2].isdecimal():
+            hint = f'write host = "{bare.partition(":")[0]}", port = {bare.partition(":")[2]}'
+        raise ConfigError(
+            f"host {self.host[:100]!r} is no name and no address", path=("host",), hint=hint
+        )
+
+    def _check_texts(self) -> None:
+        """What goes into the first packet; the password is not to be quoted."""
+        for name in ("username", "password", "client_id"):
+            text = getattr(self, name) or ""
+            try:
+                long = len(text.encode()) > LONGEST_TEXT
+            except UnicodeEncodeError:
+                long = True
+            if long or any(ord(character) < 0x20 or ord(character) == 0x7F for character in text):
+                raise ConfigError(
+                    f"{name} holds what MQTT cannot carry",
+                    path=(name,),
+                    hint=f"at most {LONGEST_TEXT} bytes of text without control characters",
+                )
+
     def _check_tls(self) -> None:
         for name in ("ca_file", "cert_file", "key_file"):
-            if getattr(self, name) is not None and not self.tls:
+            file = getattr(self, name)
+            if file is not None and not self.tls:
                 raise ConfigError(
                     f"{name} has no meaning without tls", path=(name,), hint="set tls = true"
                 )
+            if file is not None and ("\0" in file or not Path(file).is_file()):
+                raise ConfigError(
+                    f"there is no file {file!r}", path=(name,), hint="the path of a PEM file"
+                )
         if self.key_file is not None and self.cert_file is None:
-            raise ConfigError("key_file without cert_file", path=("key_file",))
+            raise ConfigError(
+                "key_file without cert_file", path=("key_file",), hint="set cert_file too"
+            )
 
     def __rich_repr__(self) -> list[tuple[str, object]]:
         """The fields as they may be shown; msgspec's own would tell the password."""
@@ -144,3 +192,11 @@ class MqttConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def availability_topic(self) -> str:
         """Where ``online`` and ``offline`` are kept, retained."""
         return f"{self.prefix}/availability"
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

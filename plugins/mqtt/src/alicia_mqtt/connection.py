@@ -21,8 +21,8 @@ from alicia_mqtt.subscriptions import Subscription, Subscriptions
 from alicia_mqtt.versions import VersionChoice
 from alicia_scheduler.api import (
     ConfigError,
-    MqttMessage,
     MqttOutgoing,
+    MqttSubscription,
     Permanent,
     Retryable,
     ServiceContext,
@@ -163,7 +163,7 @@ class Connection:
     @asynccontextmanager
     async def subscribe(
         self, topic_filter: str, *, qos: int = 1
-    ) -> AsyncIterator[AsyncIterator[MqttMessage]]:
+    ) -> AsyncIterator[MqttSubscription]:
         """See :meth:`alicia_scheduler.api.MqttConnection.subscribe`.
 
         With a broker there, entering returns when it has granted the subscription; with none,
@@ -286,9 +286,14 @@ def _load_tls(config: MqttConfig) -> ssl.SSLContext:
         raise ConfigError(f"cannot use ca_file: {error}", path=("ca_file",)) from error
     if config.cert_file is not None:
         try:
-            context.load_cert_chain(config.cert_file, config.key_file)
+            context.load_cert_chain(config.cert_file, config.key_file, password=_no_password)
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(
                 f"cannot use cert_file with key_file: {error}", path=("cert_file",)
             ) from error
     return context
+
+
+def _no_password() -> str:
+    """OpenSSL would ask for the password of an encrypted key at the terminal, and wait."""
+    raise OSError("the key is encrypted; write it without a password")

@@ -7,13 +7,21 @@ from paho.mqtt.properties import Properties
 
 from alicia_scheduler.api import MqttOutgoing, Permanent
 
-__all__ = ["BrokerLimits"]
+__all__ = ["BrokerLimits", "size_of"]
 
 WINDOW = 100
 """Most messages at QoS 1 and 2 that wait for their acknowledgement, if the broker allows it."""
 
 OVERHEAD = 64
-"""Bytes of a packet besides topic, payload and user properties, rounded up."""
+"""Bytes of a packet besides those of :func:`size_of`, rounded up."""
+
+
+def size_of(message: MqttOutgoing) -> int:
+    """Bytes of everything in a message that may be long."""
+    texts = [message.topic, message.content_type or "", message.response_topic or ""]
+    texts += [text for pair in message.user_properties for text in pair]
+    size = sum(len(text.encode()) for text in texts) + 5 * len(message.user_properties)
+    return size + len(message.payload) + len(message.correlation_data or b"")
 
 
 class BrokerLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,8 +66,7 @@ class BrokerLimits(msgspec.Struct, frozen=True, kw_only=True):
             raise Permanent("the broker does not keep retained messages", error_class="refused")
         if self.largest is None:
             return
-        size = OVERHEAD + len(message.topic.encode()) + len(message.payload)
-        size += sum(len(key) + len(value) + 5 for key, value in message.user_properties)
+        size = OVERHEAD + size_of(message)
         if size > self.largest:
             raise Permanent(
                 f"the message is too large for the broker: about {size} bytes, and it takes"

@@ -116,11 +116,14 @@ class Outbox:
         slot: datetime,
         useful_until: datetime | None = None,
         repeat: bool = False,
+        sending: Callable[[], object] | None = None,
     ) -> MqttDelivered:
         """See :meth:`alicia_scheduler.api.MqttOutbox.deliver`."""
         if repeat and (outcome := self._outcomes.get(key)) is not None:
             if outcome == PARKED:
                 raise _poison(message.topic)
+            if sending is not None:
+                sending()
             return MqttDelivered(waited=0.0, sends=0)
         row = self._rows.get(key)
         if row is not None and not repeat:
@@ -132,6 +135,10 @@ class Outbox:
         elif not row.waiters:
             self._take_up(row)
         row.waiters += 1
+        if sending is not None and row.sends:
+            sending()
+        elif sending is not None:
+            row.sending.append(sending)
         try:
             if row.sendable:
                 self._lanes.add(row)
@@ -255,8 +262,15 @@ class Outbox:
         """Let go of what nobody waits for, if there is need.
 
         Raises:
+            Permanent: there never is for a message of that size.
             Retryable: there is no room.
         """
+        if row.size > self._limit_bytes:
+            raise Permanent(
+                f"the message counts for {row.size} bytes, more than the outbox may hold "
+                f"({self._limit_bytes}, outbox_bytes)",
+                error_class="payload",
+            )
         if self._fits(row):
             self._tally.has_room()
             return
@@ -317,6 +331,8 @@ class Outbox:
     def _begin(self, row: Row) -> None:
         self._lanes.taken(row)
         row.under_way = True
+        while row.sending:
+            row.sending.pop()()
         row.sends += 1
         row.sent_at = trio.current_time()
         self._under_way[row.key] = row

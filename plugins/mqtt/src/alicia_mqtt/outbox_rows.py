@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import trio
 
+from alicia_mqtt.limits import size_of
 from alicia_mqtt.outbox_file import StoredRow
 from alicia_scheduler.api import AliciaError, MqttOutgoing
 
 __all__ = ["Lanes", "Row"]
 
 OVERHEAD = 200
-"""Bytes that a row counts for besides its topic and payload."""
+"""Bytes that a row counts for besides its message."""
 
 
 @dataclass(slots=True, eq=False)
@@ -30,6 +32,7 @@ class Row:
         under_way: whether it is sent and not acknowledged.
         over: whether it has ended; who waits is told when the disk knows it.
         sent_at: when it was sent last (trio's clock).
+        sending: called when it is sent for the first time.
         settled: set when ``error`` says how it ended; None there is acknowledged.
     """
 
@@ -50,12 +53,13 @@ class Row:
     listed: bool = False
     sent_at: float = 0.0
     error: AliciaError | None = None
+    sending: list[Callable[[], object]] = field(default_factory=list)
     settled: trio.Event = field(default_factory=trio.Event)
 
     @property
     def size(self) -> int:
         """Bytes that it counts for."""
-        return OVERHEAD + len(self.message.payload) + len(self.message.topic)
+        return OVERHEAD + size_of(self.message)
 
     @property
     def sendable(self) -> bool:

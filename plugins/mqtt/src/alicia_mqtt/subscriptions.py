@@ -62,6 +62,11 @@ class Subscription:
         self._messages.append(message)
         self._arrived.set()
 
+    def forget(self) -> None:
+        """See :meth:`alicia_scheduler.api.MqttSubscription.forget`."""
+        self._messages.clear()
+        self._tell_dropped()
+
     def __aiter__(self) -> Subscription:
         return self
 
