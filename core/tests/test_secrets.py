@@ -221,6 +221,21 @@ def test_no_part_of_a_secret_stays_even_when_its_end_was_cut_off(value, before, 
     assert part not in told
 
 
+@given(SECRET, st.text(), st.text(), st.integers(HEAD, 60))
+def test_no_part_of_a_secret_stays_even_when_its_beginning_was_cut_off(
+    value, before, after, length
+):
+    part = value[-max(HEAD, length) :]
+    assume(part not in before + after)
+    told = redactor(value).text(before + part + after)
+    assert part not in told
+
+
+def test_what_is_left_of_a_value_goes_wholly():
+    value = "a-long-secret-that-a-flood-cuts-in-two"
+    assert redactor(value).text(f"…{value[5:]}\n{value}") == "…***\n***"
+
+
 def test_a_log_record_is_told_without_secrets_also_in_its_traceback():
     formatter = RedactingFormatter(logging.Formatter("%(message)s"), redactor("hunter22"))
     try:
