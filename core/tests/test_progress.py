@@ -53,6 +53,12 @@ def test_a_long_line_is_cut(progress, told):
     assert told[0].event_data["line"] == "x" * (LINE_LIMIT - 1) + "…"
 
 
+def test_no_part_of_a_secret_stands_where_a_line_is_cut(told, elapsed, progress):
+    progress._notifier.redact = lambda data: data | {"line": data["line"].replace("pass", "***")}
+    progress.tell("x" * (LINE_LIMIT - 4) + "pass" + "x" * 100)
+    assert told[0].event_data["line"] == "x" * (LINE_LIMIT - 4) + "***…"
+
+
 def test_a_flood_is_counted_instead_of_told(progress, told, elapsed):
     for _ in range(1000):
         progress.tell("x")

@@ -194,6 +194,7 @@ class Ran:
                     config=Options,
                     open=self.open,
                     check=lambda config, settings: no_high_levels(config),
+                    preview=self.preview,
                 )
             ],
         )
@@ -221,6 +222,9 @@ class Ran:
     async def open(self, context):
         yield self
 
+    def preview(self, config, execution):
+        raise ValueError("there is no picture of it")
+
     async def run(self, config, execution):
         self.given.append(config)
 
@@ -241,6 +245,15 @@ class Ran:
         if problem is not None:
             raise problem
         return self.given[-1]
+
+
+async def test_a_preview_that_fails_says_so():
+    ran = Ran()
+    event = make_event(schedule_type="once", schedule_config={}, action={"type": "keep"})
+    prepared = ran.resolver.prepare(event, START)
+    with pytest.raises(Permanent, match="no picture of it") as caught:
+        await ran.resolver.preview(prepared, EXECUTION)
+    assert caught.value.error_class == "preview"
 
 
 async def failure(ran, **options):

@@ -6,14 +6,18 @@ import os
 import urllib.parse
 
 import pytest
+import trio
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from alicia_scheduler.api import Permanent
 from alicia_scheduler.config.document import Document
 from alicia_scheduler.config.load import configuration
 from alicia_scheduler.config.secrets import SecretSource
 from alicia_scheduler.host.secrets.redaction import HEAD, RedactingFormatter, Redactor
 from alicia_scheduler.host.secrets.vault import SecretMissing, Secrets
+from alicia_scheduler.kernel.attempt import ERROR_LIMIT, attempt
+from alicia_scheduler.testing.kernel import make_event
 
 
 def source(**where):
@@ -219,6 +223,32 @@ def test_no_part_of_a_secret_stays_even_when_its_end_was_cut_off(value, before, 
     assume(part not in before + after)
     told = redactor(value).text(before + part + after)
     assert part not in told
+
+
+@given(SECRET, st.text(), st.text(), st.integers(HEAD, 60))
+def test_no_part_of_a_secret_stays_even_when_its_beginning_was_cut_off(
+    value, before, after, length
+):
+    part = value[-max(HEAD, length) :]
+    assume(part not in before + after)
+    told = redactor(value).text(before + part + after)
+    assert part not in told
+
+
+def test_what_is_left_of_a_value_goes_wholly():
+    value = "a-long-secret-that-a-flood-cuts-in-two"
+    assert redactor(value).text(f"…{value[5:]}\n{value}") == "…***\n***"
+
+
+async def test_no_part_of_a_secret_stands_where_an_error_is_cut():
+    class Types:
+        redact = redactor("hunter22").data
+
+        async def run_action(self, prepared, execution):
+            raise Permanent("x" * (ERROR_LIMIT - 4) + "hunter22" + "y" * 100)
+
+    outcome = await attempt(Types(), make_event(), None, None, trio.CancelScope())
+    assert outcome.error == "x" * (ERROR_LIMIT - 4) + "***y"
 
 
 def test_a_log_record_is_told_without_secrets_also_in_its_traceback():

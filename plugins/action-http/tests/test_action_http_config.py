@@ -2,6 +2,7 @@
 
 import contextlib
 
+import httpx
 import msgspec
 import pytest
 from hypothesis import given
@@ -31,13 +32,21 @@ def issues_of(**fields):
         ({"url": "http://a b/"}, "action.url"),
         ({"url": "http://a:99999/"}, "action.url"),
         ({"url": 5}, "action.url"),
+        ({"url": "http://a..b/"}, "action.url"),
+        ({"url": f"http://{'a' * 64}/"}, "action.url"),
+        ({"url": "http://256.1.1.1/"}, "action.url"),
+        ({"url": "http://[v1.a]/"}, "action.url"),
+        ({"url": "http://a/\x7f"}, "action.url"),
+        ({"url": f"http://a/{'a' * 70_000}"}, "action.url"),
         ({"method": "FETCH"}, "action.method"),
         ({"headers": {"a b": "c"}}, "action.headers.a b"),
         ({"headers": {"Host": "evil"}}, "action.headers.Host"),
         ({"headers": {"a": "b\r\nc: d"}}, "action.headers.a"),
         ({"query": {"a": []}}, "action.query.a"),
         ({"method": "POST", "json": {}, "body": "x"}, "action.body"),
+        ({"method": "POST", "json": None, "body": "x"}, "action.body"),
         ({"body": "x"}, "action.body"),
+        ({"json": None}, "action.json"),
         ({"form": "x"}, "action.form"),
         ({"connect_timeout": 0}, "action.connect_timeout"),
         ({"read_timeout": "x"}, "action.read_timeout"),
@@ -55,6 +64,7 @@ def issues_of(**fields):
         ({"follow_redirects": 1}, "action.follow_redirects"),
         ({"max_response": -1}, "action.max_response"),
         ({"idempotency_header": "a b"}, "action.idempotency_header"),
+        ({"idempotency_header": "Host"}, "action.idempotency_header"),
         ({"allow_hosts": ["*.example.com"]}, "action.url"),
         ({"deny_hosts": ["example.org"]}, "action.url"),
         ({"allow_link_local": True}, "action.allow_link_local"),
@@ -74,6 +84,13 @@ def test_a_secret_in_a_wrong_header_is_not_shown():
 def test_a_url_is_all_that_is_needed():
     config = msgspec.convert({"url": URL}, HttpRequestConfig)
     assert (config.method, config.verify, config.follow_redirects) == ("GET", True, False)
+
+
+@given(st.text(st.characters(codec="ascii"), max_size=30))
+def test_what_is_let_through_as_a_url_can_be_asked(text):
+    for url in (f"http://{text}", f"http://a/{text}"):
+        if not issues_of(url=url):
+            assert httpx.URL(url).host
 
 
 @pytest.mark.parametrize(

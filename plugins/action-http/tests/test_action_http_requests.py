@@ -144,6 +144,7 @@ async def test_retry_after_is_honoured(serve, action, execution):
         ("soon", None),
         ("-5", None),
         ("1" * 400, 111111111.0),
+        ("Sun, 01 Mar 2026 12:00:00 +99999999999999", None),
     ],
 )
 def test_retry_after_is_seconds_or_a_date(value, seconds):

@@ -125,6 +125,12 @@ def test_a_preview_of_a_request_without_body_has_none(execution):
     assert preview_request(HttpRequestConfig(url="http://a/"), execution)["body"] is None
 
 
+def test_a_preview_of_what_cannot_be_sent_says_so(execution):
+    config = HttpRequestConfig(url="http://a/", method="POST", body="\ud800")
+    with pytest.raises(Permanent):
+        preview_request(config, execution)
+
+
 def test_the_type_offers_preview_check_and_a_minute():
     assert dataclasses.is_dataclass(KIND)
     assert KIND.preview is preview_request

@@ -217,6 +217,22 @@ async def test_a_lost_launcher_takes_its_programs_along_and_is_replaced(bench, t
     assert bench.launcher != lost
 
 
+@pytest.mark.parametrize("how", ["", "setsid"])
+async def test_a_script_that_kills_the_launcher_leaves_nothing(bench, how):
+    with pytest.raises(Retryable) as failure:
+        await bench.sh(f"{how} sleep 600 & kill -KILL $PPID; sleep 600")
+    assert failure.value.error_class == "launcher_lost"
+    assert bench.left() == []
+
+
+async def test_a_launcher_that_a_script_has_stopped_goes_on_when_the_run_is_ended(bench, tmp_path):
+    ready = tmp_path / "ready"
+    script = f"sleep 600 & kill -STOP $PPID; touch {ready}; sleep 600"
+    await bench.sh_until(script, ready, grace=0.0)
+    assert bench.left() == []
+    assert (await bench.sh("echo again"))["stdout"] == "again\n"
+
+
 def test_an_answer_that_nobody_read_does_not_hurt_the_launcher():
     ours, theirs = socket.socketpair()
     theirs.sendall(b"unread")

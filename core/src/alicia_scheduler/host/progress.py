@@ -47,6 +47,7 @@ class Progress:
             self._left_out += 1
             return
         self._tokens -= 1
+        line = self._notifier.redact({"line": line})["line"]
         self._notifier.emit(
             "execution_output",
             {

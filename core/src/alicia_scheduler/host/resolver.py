@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from alicia_scheduler.api.contracts import ScheduleContext
-from alicia_scheduler.api.errors import ConfigError
+from alicia_scheduler.api.errors import ConfigError, Permanent, Retryable
 from alicia_scheduler.api.model import EventExecution, ScheduledEvent
 from alicia_scheduler.api.zones import load_timezone
 from alicia_scheduler.config.limits import check_limit
@@ -20,6 +20,7 @@ from alicia_scheduler.host.actions import OpenActions
 from alicia_scheduler.host.finishing import FinishedLater, Finishing
 from alicia_scheduler.host.recipes import Recipe, read_options
 from alicia_scheduler.host.registry import Registry, action_of, build_schedule, check_action
+from alicia_scheduler.host.supervision import describe_error
 from alicia_scheduler.kernel.exclusions import Excluding, Exclusions
 from alicia_scheduler.kernel.prepared import Prepared, Unresolved
 
@@ -111,7 +112,8 @@ class Resolver:
         it would do with them, if it says anything. Secrets are masked in both.
 
         Raises:
-            Retryable, Permanent: the attempt would fail before its action begins.
+            Retryable, Permanent: the attempt would fail before its action begins, or nobody can
+                say what it would do; that is of the class ``preview``.
         """
         kind = self._registry.action_types.get(prepared.action_type).type
         config = prepared.action_config
@@ -123,7 +125,13 @@ class Resolver:
             options, config = await self.finishing.masked(config, execution)
         if kind.preview is None or config is None:
             return options, None
-        return options, kind.preview(config, execution)
+        try:
+            return options, kind.preview(config, execution)
+        except (Retryable, Permanent):
+            raise
+        except Exception as error:
+            message = f"what {kind.name} would do cannot be shown: {describe_error(error)}"
+            raise Permanent(message, error_class="preview") from error
 
     def redact(self, value: T) -> T:
         return value if self.finishing is None else self.finishing.redact(value)

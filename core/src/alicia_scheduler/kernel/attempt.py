@@ -90,7 +90,7 @@ async def attempt(
     outcome = replace(
         outcome,
         result=types.redact(outcome.result),
-        error=types.redact(outcome.error),
+        error=_cut(types.redact(outcome.error)),
         error_class=types.redact(outcome.error_class),
     )
     if outcome.status is Status.COMPLETED or trio.current_time() < deadline:
@@ -145,7 +145,7 @@ def _failure(error: BaseException) -> Outcome:
         case _:
             return Outcome(
                 Status.FAILED,
-                error=_storable(_trimmed(error))[:ERROR_LIMIT],
+                error=_storable(_trimmed(error))[: 2 * ERROR_LIMIT],
                 reason="exception",
                 error_class=_storable(type(error).__name__)[:CLASS_LIMIT],
                 retryable=True,
@@ -162,7 +162,13 @@ def _seconds(value: object) -> float | None:
 
 
 def _text(error: BaseException) -> str:
-    return (_storable(error) or type(error).__name__)[:ERROR_LIMIT]
+    return (_storable(error) or type(error).__name__)[: 2 * ERROR_LIMIT]
+
+
+def _cut(error: str | None) -> str | None:
+    """An error message as the history keeps it. It has had no secrets before it is cut: a part of
+    one may not be recognised."""
+    return None if error is None else error[:ERROR_LIMIT]
 
 
 def _storable(value: object) -> str:

@@ -94,6 +94,7 @@ class Notifier:
 
     Attributes:
         last: the number given last.
+        redact: as given; for what is cut before it is told, as a part may not be recognised.
     """
 
     def __init__(
@@ -105,7 +106,7 @@ class Notifier:
         self.last = 0
         self._clock = clock
         self._source = source
-        self._redact = redact
+        self.redact = redact
         self._heard = 0
         self._jumps: dict[int, int] = {}
         self._ready: dict[int, Notification] = {}
@@ -142,7 +143,7 @@ class Notifier:
         return [
             Notification(
                 event_type=item.event_type,
-                event_data=self._redact(item.event_data),
+                event_data=self.redact(item.event_data),
                 timestamp=now,
                 source=self._source,
                 sequence=number,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from alicia_action_http.config import HttpRequestConfig
 from alicia_action_http.settings import HttpSettings, check_request
@@ -26,10 +27,17 @@ async def open_http(context: ActionContext) -> AsyncIterator[Action]:
 
 
 def preview_request(config: HttpRequestConfig, execution: EventExecution) -> dict[str, Any]:
-    """What an attempt would send."""
+    """What an attempt would send.
+
+    Raises:
+        Permanent: nothing can be sent.
+    """
+    from alicia_action_http.faults import explained
+    from alicia_action_http.masking import mask_of
     from alicia_action_http.request import preview_of
 
-    return preview_of(config, execution)
+    with explained(urlsplit(config.url).hostname or "", mask_of(config)):
+        return preview_of(config, execution)
 
 
 @hookimpl

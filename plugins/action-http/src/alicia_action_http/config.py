@@ -34,7 +34,15 @@ LARGEST = 8 * 1024 * 1024
 PEM_READ = 256 * 1024
 """Bytes of a key file that are looked at."""
 
-HOST = re.compile(r"[a-z0-9_.-]+")
+HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
+"""Names that can be looked up (RFC 1035 section 2.3.4), without the dot at the end."""
+
+LONGEST_URL = 64 * 1024
+"""Characters that the client takes."""
+
+DOTTED = re.compile(r"[0-9]+(\.[0-9]+){3}")
+"""What is an IPv4 address or a mistake."""
+
 STATUS = re.compile(r"[1-5](xx|[0-9][0-9])")
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -151,16 +159,23 @@ class HttpRequestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
                     path=("headers", name),
                     hint="printable ASCII, in one line, without spaces around it",
                 )
-        if self.idempotency_header and TOKEN.fullmatch(self.idempotency_header) is None:
+        name = self.idempotency_header
+        if name and (TOKEN.fullmatch(name) is None or name.lower() in OURS):
             raise ConfigError(
-                f"{self.idempotency_header!r} is no name of a header", path=("idempotency_header",)
+                f"{name!r} cannot be set as a header",
+                path=("idempotency_header",),
+                hint="letters, digits and -; Host and Content-Length follow from the request",
             )
 
     def _check_content(self) -> None:
         given = [
             key
-            for key, value in (("json", self.json), ("form", self.form), ("body", self.body))
-            if value is not None and value is not msgspec.UNSET
+            for key, there in (
+                ("json", self.json is not msgspec.UNSET),  # null is JSON too
+                ("form", self.form is not None),
+                ("body", self.body is not None),
+            )
+            if there
         ]
         if len(given) > 1:
             raise ConfigError(
@@ -225,6 +240,17 @@ def check_url(url: str, path: tuple[str, ...] = ()) -> None:
             path=path,
             hint='headers = { Authorization = { secret = "…" } }, whose value is "Basic …"',
         )
-    named = HOST.fullmatch(host) is not None or (":" in host and parse_address(host) is not None)
-    if not named or port == 0 or any(char.isspace() or char < "!" for char in url):
-        raise ConfigError("the URL names no host that could be asked", path=path)
+    if "[" in parts.netloc or DOTTED.fullmatch(host) is not None:
+        named = parse_address(host) is not None
+    else:
+        named = HOST.fullmatch(host) is not None
+    if not named or port == 0:
+        raise ConfigError(
+            "the URL names no host that could be asked", path=path, hint="https://example.org/path"
+        )
+    if len(url) > LONGEST_URL:
+        raise ConfigError(f"a URL has at most {LONGEST_URL} characters", path=path)
+    if any(char.isspace() or char < "!" or char == "\x7f" for char in url):
+        raise ConfigError(
+            "the URL holds spaces or control characters", path=path, hint="write a space as %20"
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -171,6 +172,11 @@ class Launcher:
                     error_class="launcher_lost",
                 ) from error
             self._control = control
+
+    def wake(self) -> None:
+        """Let the launcher go on, should a program have stopped it (SIGSTOP)."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
 
     async def aclose(self) -> None:
         """End the launcher, and with it all that runs. Bounded, and not to be cancelled."""

@@ -26,6 +26,7 @@ from alicia_action_script.launching import (
     launcher_running,
     memory_file,
 )
+from alicia_action_script.leftovers import end_marked
 from alicia_scheduler.api import (
     ActionContext,
     ConfigError,
@@ -42,6 +43,9 @@ come from what escaped and cannot be told from other programs."""
 
 KILL_WITHIN = 4.0
 """Seconds beyond the grace within which a launcher that is well answers."""
+
+KILL_LEFTOVERS = 2.0
+"""Seconds that ending what a lost launcher left behind may take."""
 
 ERROR_TAIL = 1500
 """Bytes from the end of the output that a failure's message tells."""
@@ -108,7 +112,8 @@ class ScriptAction:
         """Launch the program, take its output in, and wait for its end; None when the launcher
         was lost."""
         async with OutputPipe() as out_pipe, OutputPipe() as err_pipe:
-            launched = await self._launch(config, execution, out_pipe.end, err_pipe.end)
+            mark = f"{MARK}={secrets.token_hex(16)}"
+            launched = await self._launch(config, execution, mark, out_pipe.end, err_pipe.end)
             out_pipe.close_end()
             err_pipe.close_end()
             streams = ((out_pipe.stream, out), (err_pipe.stream, err))
@@ -117,7 +122,7 @@ class ScriptAction:
                 done = trio.Event()
                 nursery.start_soon(_read_both, streams, tell, reading, done)
                 try:
-                    answer = await _answer(launched, config.grace)
+                    answer = await self._answer(launched, config.grace, mark)
                     with trio.move_on_after(DRAIN):
                         await done.wait()
                 finally:
@@ -127,14 +132,18 @@ class ScriptAction:
         return answer
 
     async def _launch(
-        self, config: ScriptConfig, execution: EventExecution, out_end: int, err_end: int
+        self,
+        config: ScriptConfig,
+        execution: EventExecution,
+        mark: str,
+        out_end: int,
+        err_end: int,
     ) -> Launched:
-        run = secrets.token_hex(16)
         limits = msgspec.structs.asdict(config.limits)
         nice = limits.pop("nice")
         spec = {
             "argv": config.argv,
-            "env": environment(config, execution, os.environ, run),
+            "env": environment(config, execution, os.environ, mark.partition("=")[2]),
             "kept": kept_names(config),
             "cwd": config.cwd,
             "user": config.user,
@@ -146,9 +155,27 @@ class ScriptAction:
             return await self._launcher.launch(
                 spec,
                 (stdin.fileno(), out_end, err_end),
-                mark=f"{MARK}={run}",
+                mark=mark,
                 grace=config.grace,
             )
+
+    async def _answer(self, launched: Launched, grace: float, mark: str) -> Answer | None:
+        """The end of the run; a cancellation has it stopped, and goes on when it is. None when
+        the launcher was lost, once what the run left behind is ended."""
+        answer: Answer | None = None
+        try:
+            answer = await launched.answer()
+        except trio.Cancelled:
+            with trio.CancelScope(shield=True), trio.move_on_after(grace + KILL_WITHIN):
+                self._launcher.wake()
+                await launched.stop()
+                answer = await launched.answer()
+            raise
+        finally:
+            if answer is None:
+                with trio.CancelScope(shield=True):
+                    await self._context.run_sync(end_marked, mark, KILL_LEFTOVERS)
+        return answer
 
     def _start_failure(self, config: ScriptConfig, failed: dict[str, Any]) -> Retryable | Permanent:
         return start_failure(
@@ -159,17 +186,6 @@ class ScriptAction:
             cwd=config.cwd,
             user=config.user,
         )
-
-
-async def _answer(launched: Launched, grace: float) -> Answer | None:
-    """The end of the run; a cancellation has it stopped, and goes on when it is."""
-    try:
-        return await launched.answer()
-    except trio.Cancelled:
-        with trio.CancelScope(shield=True), trio.move_on_after(grace + KILL_WITHIN):
-            await launched.stop()
-            await launched.answer()
-        raise
 
 
 async def _read_both(

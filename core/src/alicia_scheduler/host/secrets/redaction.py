@@ -9,6 +9,7 @@ import re
 import sys
 import traceback
 from collections import OrderedDict
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -21,7 +22,8 @@ SHORTEST = 4
 """Characters below which a value is not taken out: it would blacken half of every text."""
 
 HEAD = 16
-"""Characters of a value by which it is recognised, also when its end was cut off."""
+"""Characters of a value by which it is recognised, also when its end or its beginning was cut
+off."""
 
 MANY = 2000
 """Spellings remembered at the most; then those learned first are forgotten."""
@@ -37,7 +39,9 @@ class Redactor:
     def __init__(self) -> None:
         self._known: OrderedDict[str, None] = OrderedDict()
         self._by_head: dict[str, list[str]] = {}
-        self._pattern: re.Pattern[str] | None = None
+        self._by_tail: dict[str, list[str]] = {}
+        self._heads: re.Pattern[str] | None = None
+        self._tails: re.Pattern[str] | None = None
 
     def learn(self, value: str) -> None:
         """Replace ``value`` from now on, in every spelling in which it commonly appears. Values
@@ -48,27 +52,22 @@ class Redactor:
             self._known.update(dict.fromkeys(_spellings(text)))
         while len(self._known) > MANY:
             self._known.popitem(last=False)
-        self._by_head = {}
-        for text in sorted(self._known, key=len, reverse=True):
+        self._by_head, self._by_tail = {}, {}
+        for text in self._known:
             self._by_head.setdefault(text[:HEAD], []).append(text)
-        heads = sorted(self._by_head, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, heads)))
+            if len(text) > HEAD:
+                self._by_tail.setdefault(text[-HEAD:], []).append(text)
+        self._heads, self._tails = _any_of(self._by_head), _any_of(self._by_tail)
 
     def text(self, text: str) -> str:
         """``text`` with :data:`MASK` in place of every known value."""
-        if self._pattern is None:
+        if self._heads is None:
             return text
-        parts: list[str] = []
-        position = 0
-        while (match := self._pattern.search(text, position)) is not None:
-            end = max(_end(known, text, match.start()) for known in self._by_head[match.group()])
-            parts += (text[position : match.start()], MASK)
-            position = max(end, match.end())
-        return "".join((*parts, text[position:])) if parts else text
+        return self._without_tails(self._without_heads(text))
 
     def data(self, value: Any) -> Any:
         """JSON-ready ``value`` with every known value taken out of its texts, keys included."""
-        if self._pattern is None:
+        if self._heads is None:
             return value
         if isinstance(value, str):
             return self.text(value)
@@ -82,6 +81,26 @@ class Redactor:
         if isinstance(value, int) and not isinstance(value, bool):
             return MASK if self.text(str(value)) == MASK else value
         return value
+
+    def _without_heads(self, text: str) -> str:
+        """Without the values that stand there whole, or without their ends."""
+        parts: list[str] = []
+        position = 0
+        while self._heads and (match := self._heads.search(text, position)) is not None:
+            end = max(_end(known, text, match.start()) for known in self._by_head[match.group()])
+            parts += (text[position : match.start()], MASK)
+            position = max(end, match.end())
+        return "".join((*parts, text[position:])) if parts else text
+
+    def _without_tails(self, text: str) -> str:
+        """Without what is left of values whose beginnings were cut off."""
+        parts: list[str] = []
+        position = 0
+        while self._tails and (match := self._tails.search(text, position)) is not None:
+            begin = min(_begin(known, text, match.end()) for known in self._by_tail[match.group()])
+            parts += (text[position : max(begin, position)], MASK)
+            position = match.end()
+        return "".join((*parts, text[position:])) if parts else text
 
 
 class RedactingFormatter(logging.Formatter):
@@ -129,6 +148,12 @@ def _spellings(value: str) -> list[str]:
     return [text for text in dict.fromkeys(found) if len(text) >= SHORTEST]
 
 
+def _any_of(texts: Iterable[str]) -> re.Pattern[str] | None:
+    """What finds one of these, the longer first; None when there are none."""
+    ordered = sorted(texts, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, ordered))) if ordered else None
+
+
 def _end(known: str, text: str, start: int) -> int:
     """Where the part of ``known`` ends that stands in ``text`` at ``start``."""
     if text.startswith(known, start):
@@ -139,3 +164,14 @@ def _end(known: str, text: str, start: int) -> int:
             break
         shared += 1
     return start + shared
+
+
+def _begin(known: str, text: str, end: int) -> int:
+    """Where the part of ``known`` begins that stands in ``text`` before ``end``."""
+    before = text[max(0, end - len(known)) : end]
+    shared = 0
+    for ours, theirs in zip(reversed(known), reversed(before), strict=False):
+        if ours != theirs:
+            break
+        shared += 1
+    return end - shared

@@ -67,8 +67,12 @@ class Meter:
 
         Raises:
             OverLimit: it is more than is left.
+            TypeError: it has no UTF-8 form.
         """
-        self._output -= len(text.encode(errors="replace"))
+        try:
+            self._output -= len(text.encode())
+        except UnicodeEncodeError:
+            raise TypeError("makes a lone surrogate, which has no UTF-8 form") from None
         if self._output < 0:
             raise OverLimit(f"makes more than {OUTPUT_LIMIT // 1024} KiB of text")
         return text

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from alicia_scheduler.api.errors import ConfigError
+from alicia_scheduler.config.plain import plain
 from alicia_scheduler.config.wording import near, quote
 from alicia_scheduler.host.templates import words
 from alicia_scheduler.host.templates.meter import Meter
@@ -72,7 +73,7 @@ class Template:
                 chunks = [meter.written(text) for text in self._code.root_render_func(context)]
                 if not self.native:
                     return "".join(chunks)
-                value = plain_value(context.vars[_VALUE])
+                value = plain(plain_value(context.vars[_VALUE]))
                 if isinstance(value, str):
                     meter.written(value)
                 return value
@@ -180,6 +181,7 @@ def _checked(tree: nodes.Template, source: str) -> frozenset[str]:
                 used.add(node.name)
         elif isinstance(node, nodes.Filter):
             _known("filter", node.name, words.FILTERS, source, node.lineno)
+            _check_applied(node, source)
         elif isinstance(node, nodes.Test):
             _known("test", node.name, words.TESTS, source, node.lineno)
         elif isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name):
@@ -190,6 +192,28 @@ def _checked(tree: nodes.Template, source: str) -> frozenset[str]:
         elif isinstance(node, nodes.Call) and (node.dyn_args or node.dyn_kwargs):
             raise _refused("templates have no calls with * or **", source, node.lineno)
     return frozenset(used)
+
+
+_APPLIES: dict[str, tuple[int, str, frozenset[str]]] = {
+    "map": (0, "filter", words.FILTERS),
+    "select": (0, "test", words.TESTS),
+    "reject": (0, "test", words.TESTS),
+    "selectattr": (1, "test", words.TESTS),
+    "rejectattr": (1, "test", words.TESTS),
+}
+"""Which argument of a filter names what it applies, and what that may be."""
+
+
+def _check_applied(node: nodes.Filter, source: str) -> None:
+    """Refuse ``map('nope')`` as ``nope`` itself would be."""
+    from jinja2 import nodes
+
+    if node.name not in _APPLIES:
+        return
+    index, what, known = _APPLIES[node.name]
+    given = node.args[index] if len(node.args) > index else None
+    if isinstance(given, nodes.Const) and isinstance(given.value, str):
+        _known(what, given.value, known, source, node.lineno)
 
 
 def _every(node: nodes.Node) -> Iterator[nodes.Node]:
