@@ -205,7 +205,7 @@ async def test_a_thousand_triggers_spread_over_two_hours_are_no_alarm(autojump_c
         assert rate_alarms(under_test) == []
 
 
-def test_events_that_come_and_go_do_not_pile_up_in_the_book():
+async def test_events_that_come_and_go_do_not_pile_up_in_the_book():
     clock = VirtualClock()
     told = []
     notifier = Notifier(clock)
