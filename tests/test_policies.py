@@ -82,6 +82,14 @@ def test_check_refuses_a_limit_that_is_not_there_with_the_near_name(tmp_path):
     assert "events.tick.limit: there is no limit 'raido' (did you mean 'radio'?)" in result.stderr
 
 
+def test_check_refuses_an_action_type_that_is_not_there(tmp_path):
+    file = tmp_path / "home.toml"
+    file.write_text(CONFIG.replace("{ topic =", '{ type = "mqtt_publsh", topic =', 1))
+    result = alicia("check", str(file))
+    assert result.exit_code == 1
+    assert "events.tick.action.type: there is no action type 'mqtt_publsh'" in result.stderr
+
+
 def test_a_rehearsal_obeys_the_limits(tmp_path):
     file = tmp_path / "home.toml"
     shared = CONFIG.replace("retry_delay = 600", 'limit = "radio"')

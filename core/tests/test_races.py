@@ -221,3 +221,28 @@ async def test_an_event_that_is_made_anew_while_it_is_removed_stays(store, autoj
         assert (await store.records(["event"]))["event"].event.name == "again"
         await k.clock.advance(15)
         assert len(k.ran) == 1
+
+
+async def test_a_removed_event_leaves_nothing_under_way_and_its_history_behind(
+    store, autojump_clock
+):
+    async def work(config, execution):
+        if not len(k.ran):
+            k.ran.append(execution)
+            raise Retryable("not now")
+        await trio.sleep(1000)
+
+    event = make_event(
+        action={"type": "work"}, mode=Mode.QUEUED, max_retries=1, retry_delay=500, timeout=2000
+    )
+    async with running_kernel(store=store, actions={"work": work}) as k:
+        await sync_origin(k.kernel, "test", [event])
+        await k.clock.advance(20.5)
+        await k.kernel.trigger("event")
+        waiting = [run.status for run in k.kernel.runner.of_event("event")]
+        assert sorted(waiting) == [Status.PENDING, Status.RUNNING]
+        await sync_origin(k.kernel, "test", [])
+        await k.clock.advance(100)
+        assert k.kernel.runner.under_way() == []
+        ends = [(run.status, run.reason) for run in await k.history()]
+        assert ends[-2:] == [(Status.CANCELLED, "removed")] * 2

@@ -11,9 +11,10 @@ from msgspec.structs import replace
 from alicia_scheduler.api import EventState, Misfire, Mode, Status, from_epoch, to_epoch
 from alicia_scheduler.kernel.definitions import save_event
 from alicia_scheduler.kernel.kernel import KernelSettings
+from alicia_scheduler.kernel.notifications import Notifier
 from alicia_scheduler.kernel.planner import Occupancy, plan_slot
-from alicia_scheduler.kernel.rates import TRIGGERS_PER_HOUR
-from alicia_scheduler.testing.clock import START
+from alicia_scheduler.kernel.rates import TRIGGERS_PER_HOUR, Rates
+from alicia_scheduler.testing.clock import START, VirtualClock
 from alicia_scheduler.testing.kernel import At, Every, make_event, running_kernel
 
 
@@ -202,3 +203,16 @@ async def test_a_thousand_triggers_spread_over_two_hours_are_no_alarm(autojump_c
             await trigger(under_test, 12)
             await trio.sleep(60)
         assert rate_alarms(under_test) == []
+
+
+async def test_events_that_come_and_go_do_not_pile_up_in_the_book():
+    clock = VirtualClock()
+    told = []
+    notifier = Notifier(clock)
+    notifier.listen(told.append)
+    rates = Rates(clock, notifier, 0.1)
+    for number in range(5000):
+        rates.crowded(make_event(f"event {number}"))
+        rates.crowded(make_event(f"event {number}"))
+    assert len(told) == 5000
+    assert len(rates._crowded) <= 1000

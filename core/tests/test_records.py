@@ -7,7 +7,7 @@ import trio
 from msgspec.structs import replace
 
 from alicia_scheduler.api import Notification, OnInterrupted, Retryable, Status, StoreError
-from alicia_scheduler.api.store import RemoveEvent, SaveExecution, SaveFact, SaveState
+from alicia_scheduler.api.store import RemoveEvent, SaveExecution, SaveFact, SaveState, SlotTaken
 from alicia_scheduler.kernel.backlog import Backlog
 from alicia_scheduler.kernel.definitions import save_event
 from alicia_scheduler.kernel.ledger import new_execution
@@ -101,6 +101,36 @@ async def test_a_slot_that_the_store_refuses_leaves_no_hole_in_the_numbers(store
         await k.clock.advance(25)
     assert [execution.scheduled_time.second for execution in k.ran] == [20]
     assert k.told("error")[0]["class"] == "slot taken"
+    assert sequences(k) == list(range(1, len(k.notifications) + 1))
+
+
+async def test_an_end_that_the_store_refuses_for_its_slot_does_not_silence_what_follows(
+    store, autojump_clock
+):
+    async def slow(config, execution):
+        await trio.sleep(5)
+
+    async with running_kernel(
+        store=store, actions={"slow": slow}, before=with_event(action={"type": "slow"})
+    ) as k:
+        await k.clock.advance(12)
+        commit = store.commit
+
+        async def taken(changes):
+            for change in changes:
+                if isinstance(change, SaveExecution):
+                    execution = change.execution
+                    raise SlotTaken(
+                        execution.execution_id, execution.event_id, execution.scheduled_time
+                    )
+            await commit(changes)
+
+        store.commit = taken
+        await k.clock.advance(5)
+        store.commit = commit
+        await k.clock.advance(10)
+        assert len(k.told("execution_started")) == 2
+        assert len(k.told("execution_completed")) == 2
     assert sequences(k) == list(range(1, len(k.notifications) + 1))
 
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import trio
 
-from alicia_scheduler.api import SinkType, StoreError
+from alicia_scheduler.api import Notification, SinkType, StoreError
 from alicia_scheduler.api.store import SaveFact
 from alicia_scheduler.config.document import Document
 from alicia_scheduler.config.load import configuration
@@ -165,6 +165,27 @@ async def test_a_sink_that_is_not_durable_loses_the_oldest_beyond_its_limit(stor
 
 
 # -- durable ---------------------------------------------------------------------------------
+
+
+async def test_a_sink_that_stands_still_costs_a_bounded_number_of_bytes():
+    queue = queues.MemoryQueue(None)
+    result = {"body": "x" * 60_000}
+    for number in range(1000):
+        queue.put(
+            Notification(
+                event_type="big",
+                event_data={"result": result},
+                timestamp=START,
+                source="test",
+                sequence=number,
+            )
+        )
+    assert (queue._size, queue.dropped) == (len(queue._waiting) * 60_011, 1000 - 279)
+    got = []
+    while len(got) < 279:
+        got += await queue.batch()
+    assert got[-1].sequence == 999
+    assert queue._size == 0
 
 
 async def test_what_a_durable_sink_has_not_written_outlives_the_process(store, autojump_clock):

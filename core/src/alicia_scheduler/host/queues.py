@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any, Protocol
 
+import msgspec
 import trio
 
 from alicia_scheduler.api.errors import StoreError
@@ -20,6 +21,10 @@ from alicia_scheduler.kernel.records import Records
 __all__ = ["Journal", "JournalQueue", "MemoryQueue", "Queue"]
 
 MEMORY_LIMIT = 10_000
+
+MEMORY_SIZE = 16 * 1024 * 1024
+"""Bytes of results that wait in memory for one sink at the most, as JSON."""
+
 BATCH_LIMIT = 200
 
 DURABLE_BATCH = 50
@@ -69,7 +74,8 @@ class MemoryQueue:
         self.dropped = 0
         self._accepts = accepts
         self._limit = limit
-        self._waiting: deque[Notification] = deque()
+        self._waiting: deque[tuple[Notification, int]] = deque()
+        self._size = 0
         self._arrived = trio.Event()
         self._closed = False
 
@@ -77,11 +83,20 @@ class MemoryQueue:
         """See :class:`Queue`."""
         if self._accepts is not None and notification.event_type not in self._accepts:
             return
-        if len(self._waiting) >= self._limit:
-            self._waiting.popleft()
+        size = _size_of_result(notification)
+        while self._waiting and (
+            len(self._waiting) >= self._limit or self._size + size > MEMORY_SIZE
+        ):
+            self._take()
             self.dropped += 1
-        self._waiting.append(notification)
+        self._waiting.append((notification, size))
+        self._size += size
         self._arrived.set()
+
+    def _take(self) -> Notification:
+        notification, size = self._waiting.popleft()
+        self._size -= size
+        return notification
 
     def close(self) -> None:
         """See :class:`Queue`."""
@@ -93,7 +108,7 @@ class MemoryQueue:
         while not self._waiting and not self._closed:
             self._arrived = trio.Event()
             await self._arrived.wait()
-        return [self._waiting.popleft() for _ in range(min(BATCH_LIMIT, len(self._waiting)))]
+        return [self._take() for _ in range(min(BATCH_LIMIT, len(self._waiting)))]
 
     async def written(self, batch: Sequence[Notification]) -> None:
         """See :class:`Queue`."""
@@ -226,6 +241,12 @@ class JournalQueue:
 
     def _wants(self, notification: Notification) -> bool:
         return self._accepts is None or notification.event_type in self._accepts
+
+
+def _size_of_result(notification: Notification) -> int:
+    """Bytes of the one part of a notification that may be large."""
+    result = notification.event_data.get("result")
+    return 0 if result is None else len(msgspec.json.encode(result))
 
 
 def _fact(sink: str) -> str:

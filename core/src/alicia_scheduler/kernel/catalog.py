@@ -73,9 +73,10 @@ class Catalog:
     def put(self, event: ScheduledEvent, state: EventState) -> Entry:
         """Take an event in hand, with its schedule built. One that is in hand stays the same entry:
         a decision about it that is being committed goes on with what was edited meanwhile."""
-        entry = self._entries.setdefault(event.event_id, Entry(event, state))
-        entry.event, entry.state = event, state
-        self.prepare(entry)
+        fresh = self.entry(event, state)
+        entry = self._entries.setdefault(event.event_id, fresh)
+        entry.event, entry.state = fresh.event, fresh.state
+        entry.prepared, entry.problem = fresh.prepared, fresh.problem
         return entry
 
     def entry(self, event: ScheduledEvent, state: EventState) -> Entry:

@@ -21,7 +21,8 @@ BUCKET = 60.0
 """Seconds whose triggers are counted together: the hour slides by so much."""
 
 FORGET_BEYOND = 1000
-"""Events in the book of triggers beyond which those of the last hour are picked out."""
+"""Events in the book of triggers beyond which those of the last hour are picked out; and events
+whose pace was told that are remembered."""
 
 
 class _Triggers:
@@ -59,6 +60,9 @@ class Rates:
         if self._crowded.get(event.event_id) == event.revision:
             return
         self._crowded[event.event_id] = event.revision
+        if len(self._crowded) > FORGET_BEYOND:
+            # Events come and go; one that is forgotten is told once more.
+            del self._crowded[next(iter(self._crowded))]
         self._tell(
             event,
             f"the schedule of event {event.event_id!r} is faster than min_interval = "

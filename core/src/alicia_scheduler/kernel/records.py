@@ -197,14 +197,22 @@ class Records:
             False when the changes are only in memory, because nothing can be written.
 
         Raises:
-            SlotTaken: a slot would have run twice; nothing was changed and nothing told. What is
-                told instead must use the same numbers.
+            SlotTaken: a slot would have run twice; nothing was changed. With ``first`` nothing
+                was told either, and what is told instead must use the same numbers.
         """
+        reserved = first is not None
         if first is None:
             first = self.notifier.reserve(len(told))
         numbered = self.notifier.numbered(told, first)
         with trio.CancelScope(shield=True):
-            durable = await self._write([*changes, *self._numbers(numbered)])
+            try:
+                durable = await self._write([*changes, *self._numbers(numbered)])
+            except SlotTaken:
+                if not reserved:
+                    # Whoever listens waits for these numbers before all that follow.
+                    await self._write(self._numbers(numbered))
+                    self.notifier.deliver(numbered)
+                raise
         self.notifier.deliver(numbered)
         return durable
 
