@@ -1,6 +1,5 @@
 """Requests to a scripted service over a real Mosquitto, with MQTT 5 and 3.1.1."""
 
-import inspect
 import json
 
 import paho.mqtt.client as paho
@@ -9,7 +8,7 @@ import trio
 
 from alicia_action_service.config import SuccessCheck
 from alicia_action_service.presets import PRESETS
-from alicia_scheduler.api import MqttConnection, Permanent, Retryable, ServiceUnavailable
+from alicia_scheduler.api import Permanent, Retryable, ServiceUnavailable
 from alicia_scheduler.testing.mosquitto import Recorder
 
 PROTOCOLS = [("5", paho.MQTTv5), ("3.1.1", paho.MQTTv311)]
@@ -43,10 +42,6 @@ async def test_an_answer_by_its_fields_is_the_result(
     }
 
 
-@pytest.mark.skipif(
-    "response_topic" not in inspect.signature(MqttConnection.publish).parameters,
-    reason="the contract of the connection has no response topic yet",
-)
 async def test_with_mqtt_5_an_answer_comes_by_response_topic_and_correlation_data(
     mosquitto, asking, bus_service
 ):

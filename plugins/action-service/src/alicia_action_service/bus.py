@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import secrets
 from collections.abc import AsyncIterator
@@ -196,7 +195,8 @@ async def _publish(
         content_type="application/json",
         message_expiry=math.ceil(config.answer_timeout),
         user_properties=_metadata(execution),
-        **_reply_properties(connection, request),
+        response_topic=request.reply_topic,
+        correlation_data=request.correlation if request.reply_topic is not None else None,
     )
 
 
@@ -216,15 +216,6 @@ async def _first_answer(
         for messages in incoming:
             nursery.start_soon(listen, messages)
     return answers[0]
-
-
-def _reply_properties(connection: MqttConnection, request: Request) -> dict[str, Any]:
-    """MQTT 5's way to ask for an answer, where the connection's engine has it."""
-    if request.reply_topic is None:
-        return {}
-    if "response_topic" not in inspect.signature(connection.publish).parameters:
-        return {}
-    return {"response_topic": request.reply_topic, "correlation_data": request.correlation}
 
 
 def _metadata(execution: EventExecution) -> tuple[tuple[str, str], ...]:
