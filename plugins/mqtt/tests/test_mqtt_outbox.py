@@ -5,12 +5,16 @@ import sqlite3
 from contextlib import asynccontextmanager, closing
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import trio
 import trio.testing
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from alicia_mqtt.outbox_file import OUTBOX_FILE
+from alicia_mqtt.outbox_file import OUTBOX_FILE, OutboxFile, StoredRow
 from alicia_scheduler.api import MqttOutgoing, Permanent, Retryable
 from alicia_scheduler.testing.context import TestContext
 from alicia_scheduler.testing.mosquitto import Recorder, free_port, until_connected
@@ -461,6 +465,49 @@ async def test_a_damaged_file_is_moved_aside_and_told(mosquitto, connect, tmp_pa
     assert f"{OUTBOX_FILE}.damaged-1" in line
     assert (tmp_path / f"{OUTBOX_FILE}.damaged-1").read_bytes().startswith(b"this is no")
     assert on_disk(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE waiting SET lane = CAST(x'ff' AS TEXT)",
+        "UPDATE waiting SET key = x'ff'",
+        "UPDATE waiting SET expires = x'00'",
+        "UPDATE waiting SET message = 'x'",
+        "ALTER TABLE waiting RENAME COLUMN slot TO other",
+        "INSERT INTO outcomes (key, outcome) VALUES ('k', NULL)",
+    ],
+)
+def test_a_file_whose_rows_make_no_sense_is_moved_aside_too(tmp_path, damage):
+    file = OutboxFile(tmp_path / OUTBOX_FILE)
+    file.open()
+    file.write([StoredRow("k", 1, "l", 0.0, 0.0, 9e9, 0, 0, message())], [], [])
+    file.close()
+    with closing(sqlite3.connect(file.path)) as connection, connection:
+        connection.execute(damage)
+    loaded = file.open()
+    file.close()
+    assert "was unusable" in loaded.note
+    assert loaded.rows == loaded.outcomes == []
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=8))
+def test_no_damage_to_the_file_keeps_the_outbox_from_being_opened(flips):
+    with TemporaryDirectory() as directory:
+        file = OutboxFile(Path(directory) / OUTBOX_FILE)
+        file.open()
+        file.write([StoredRow("k", 1, "l", 0.0, 0.0, 9e9, 0, 0, message())], [], [])
+        file.close()
+        content = bytearray(file.path.read_bytes())
+        for place, byte in flips:
+            content[int(place * len(content))] = byte
+        file.path.write_bytes(content)
+        try:
+            file.open()
+        except sqlite3.OperationalError:
+            return  # it is left to memory, and told
+        file.close()
 
 
 async def test_without_a_disk_it_goes_on_in_memory_and_tells_it(

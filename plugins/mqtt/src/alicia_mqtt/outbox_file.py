@@ -98,11 +98,11 @@ class OutboxFile:
         try:
             self._connection = self._opened()
             return _load(self._connection)
-        except sqlite3.OperationalError:  # it is the disk or its rights, and not the file
+        except (sqlite3.DatabaseError, msgspec.MsgspecError, ValueError, TypeError) as error:
+            # ValueError: names in a damaged schema that are no text, before SQLite has found it.
             self.close()
-            raise
-        except (sqlite3.DatabaseError, msgspec.MsgspecError, TypeError) as error:
-            self.close()
+            if _is_the_disk(error):
+                raise
             aside = self._move_aside()
             self._connection = self._opened()
             note = f"{self.path} was unusable ({error}); it was moved to {aside.name}"
@@ -190,6 +190,13 @@ def _load(connection: sqlite3.Connection) -> Loaded:
     )
     outcomes = connection.execute("SELECT key, outcome FROM outcomes ORDER BY number")
     return Loaded(
-        [StoredRow._make([*row[:-1], _decode(row[-1])]) for row in rows],
-        [StoredOutcome(*outcome) for outcome in outcomes],
+        [msgspec.convert([*row[:-1], _decode(row[-1])], StoredRow) for row in rows],
+        [msgspec.convert(outcome, StoredOutcome) for outcome in outcomes],
     )
+
+
+def _is_the_disk(error: Exception) -> bool:
+    """Whether it is the disk or its rights, and not what the file holds: that has SQLite's general
+    error code, or none where Python could not read a text."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR
