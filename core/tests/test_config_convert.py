@@ -464,3 +464,17 @@ def test_a_class_that_cannot_be_a_table_is_the_callers_fault() -> None:
 def test_a_json_schema_is_exported() -> None:
     schema = json_schema(Bulb)
     assert schema["$defs"]["Bulb"]["required"] == ["watts"]
+
+
+def test_whatever_a_class_raises_is_a_mistake_with_its_place():
+    class Fragile(msgspec.Struct):
+        names: tuple[str, ...]
+
+        def __post_init__(self):
+            self.names[0]
+
+    issues = []
+    assert convert_all({"names": []}, Fragile, issues, path=("action",)) is None
+    assert [str(issue) for issue in issues] == [
+        "action: cannot be checked: IndexError: tuple index out of range"
+    ]

@@ -5,6 +5,7 @@ import pytest
 from alicia_action_script.config import Limits, ScriptConfig, ScriptSettings, check_script
 from alicia_scheduler.api import ConfigError
 from alicia_scheduler.config.convert import convert, json_schema
+from alicia_scheduler.host.recipes import read_options
 
 GOOD = {"command": ["/bin/true"]}
 
@@ -111,3 +112,11 @@ def test_a_shell_needs_the_hosts_word():
 
 def test_it_has_a_json_schema():
     assert "success_codes" in str(json_schema(ScriptConfig))
+
+
+def test_what_a_template_makes_may_be_the_whole_command():
+    for command in ("{{ ['true'] }}", {"secret": "line"}):
+        issues = []
+        options = {"command": command}
+        read_options(options, ScriptConfig, issues, path=("action",), templates=True)
+        assert not issues

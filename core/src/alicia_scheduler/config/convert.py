@@ -134,15 +134,21 @@ def _object(raw: object, annotation: Any, path: Path, issues: Issues) -> Any:
         return _FAILED
     try:
         return cls(**values)
-    except ConfigError as error:
+    except Exception as error:  # noqa: BLE001 - a class of a plugin may raise anything
+        issue = _raised(error)
         # What is said about a value that nobody knows yet means nothing.
-        if not holds_unknown(raw, error.path):
-            issues.append(error.under(*path))
-    except (ValueError, TypeError) as error:
-        message = str(error.args[0]) if error.args else type(error).__name__
-        if not holds_unknown(raw, ()):
-            issues.append(ConfigError(message, path=path))
+        if not holds_unknown(raw, issue.path):
+            issues.append(issue.under(*path))
     return _FAILED
+
+
+def _raised(error: Exception) -> ConfigError:
+    """What a class raised when it was made, as a mistake."""
+    if isinstance(error, ConfigError):
+        return error
+    if isinstance(error, (ValueError, TypeError)):
+        return ConfigError(str(error.args[0]) if error.args else type(error).__name__)
+    return ConfigError(f"cannot be checked: {type(error).__name__}: {error}")
 
 
 def _unknown_keys(raw: Mapping[Any, Any], cls: Any, path: Path, issues: Issues) -> set[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, get_origin
+from typing import Any, get_args, get_origin
 
 from msgspec import Meta
 
@@ -84,11 +84,20 @@ class Unknown(StandIn):
             known = _SAMPLES[kind]
             return _long_enough(known[self.number % len(known)], metas_of(arm))
         if isinstance(kind, type) and not is_object(kind):
-            if issubclass(kind, Mapping):
+            shortest = _shortest(metas_of(arm))
+            if issubclass(kind, Mapping) and not shortest:
                 return {}
             if issubclass(kind, (Sequence, frozenset, set)) and not hasattr(kind, "_fields"):
-                return kind() if kind in (tuple, frozenset, set) else []
+                items = [self._item(arm) for _ in range(shortest)]
+                return kind(items) if kind in (tuple, frozenset, set) else items
         raise NoSample
+
+    def _item(self, sequence: Any) -> Any:
+        """A value that could stand in a sequence of this type."""
+        of = get_args(bare(sequence))
+        if not of:
+            raise NoSample
+        return Unknown(self.what, text=False, number=self.number).sample(of[0])
 
 
 @dataclass(frozen=True)
@@ -126,8 +135,12 @@ def _number(metas: list[Meta], number: int) -> float:
     return lowest + 1 if highest is None or lowest + 1 < highest else lowest
 
 
+def _shortest(metas: list[Meta]) -> int:
+    return max((meta.min_length or 0 for meta in metas), default=0)
+
+
 def _long_enough(value: Any, metas: list[Meta]) -> Any:
-    shortest = max((meta.min_length or 0 for meta in metas), default=0)
+    shortest = _shortest(metas)
     return value * shortest if isinstance(value, (str, bytes)) and shortest > 1 else value
 
 

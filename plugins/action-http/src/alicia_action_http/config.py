@@ -159,10 +159,10 @@ class HttpRequestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
                     path=("headers", name),
                     hint="printable ASCII, in one line, without spaces around it",
                 )
-        name = self.idempotency_header
-        if name and (TOKEN.fullmatch(name) is None or name.lower() in OURS):
+        own = self.idempotency_header
+        if own and (TOKEN.fullmatch(own) is None or own.lower() in OURS):
             raise ConfigError(
-                f"{name!r} cannot be set as a header",
+                f"{own!r} cannot be set as a header",
                 path=("idempotency_header",),
                 hint="letters, digits and -; Host and Content-Length follow from the request",
             )
