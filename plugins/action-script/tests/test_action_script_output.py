@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alicia_action_script.captured import JSON_LIMIT, Captured, Lines, kept_texts
+from alicia_scheduler.api import Retryable
 
 LIMIT = 64 * 1024
 
@@ -109,3 +110,21 @@ def test_what_is_kept_fits_the_history(out, err):
     out_text, err_text, left_out = kept_texts(*both, LIMIT)
     assert len(json.dumps([out_text, err_text], ensure_ascii=False).encode()) <= JSON_LIMIT + 100
     assert left_out <= len(out) + len(err)
+
+
+def test_a_cut_takes_the_word_that_it_falls_into_along():
+    out = Captured(1024)
+    out.feed(b"a" * 505 + b" hunter22 " + b"b " * 1000 + b"hunter22 " + b"c" * 505)
+    text, left_out = out.text(1024)
+    assert "hunt" not in text
+    assert "r22" not in text
+    assert text.startswith("aaa")
+    assert text.endswith("ccc")
+    assert left_out > 0
+
+
+async def test_the_last_words_of_a_failure_begin_with_a_whole_word(bench):
+    script = "printf '%1000shunter22 %1495s' x y >&2; exit 1"
+    with pytest.raises(Retryable) as failure:
+        await bench.sh(script)
+    assert "ended with exit code 1; stderr: …y" in str(failure.value)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import msgspec
 
-__all__ = ["Captured", "Lines", "kept_texts"]
+__all__ = ["Captured", "Lines", "kept_texts", "without_first_word"]
 
 JSON_LIMIT = 56 * 1024
 """Bytes that the output may take as JSON: a result with more than 64 KiB is cut by the host."""
+
+WORD = 256
+"""Bytes of a word that go with it when a cut falls into it: a part of a secret may not be
+recognised as one."""
 
 LINE_LIMIT = 2000
 """Bytes of a line that is told while the program runs; the rest of it is left out."""
@@ -59,7 +64,7 @@ class Captured:
             return (self._head + self._tail).decode(errors="replace"), 0
         size = limit // 2
         kept = self._head + self._tail
-        head, tail = _without_partial_end(kept[:size]), _without_partial_start(kept[-size:])
+        head, tail = without_last_word(kept[:size]), without_first_word(kept[-size:])
         left_out = self.total - len(head) - len(tail)
         middle = f"\n… {left_out} bytes left out …\n"
         return head.decode(errors="replace") + middle + tail.decode(errors="replace"), left_out
@@ -109,6 +114,20 @@ def kept_texts(out: Captured, err: Captured, limit: int) -> tuple[str, str, int]
             return out_text, err_text, out_cut + err_cut
         # Control characters and what is no UTF-8 take up to six bytes each.
         limit = min(limit - 1, out.total + err.total) * JSON_LIMIT // size
+
+
+def without_last_word(data: bytearray) -> bytearray:
+    """Without the beginning of a word whose rest is cut off; of one longer than :data:`WORD`,
+    without the beginning of a character."""
+    words = re.split(rb"\s", data[-WORD:])
+    return data[: -len(words[-1])] if len(words) > 1 and words[-1] else _without_partial_end(data)
+
+
+def without_first_word(data: bytearray) -> bytearray:
+    """Without the rest of a word whose beginning is cut off; of one longer than :data:`WORD`,
+    without the rest of a character."""
+    words = re.split(rb"\s", data[:WORD])
+    return data[len(words[0]) :] if len(words) > 1 else _without_partial_start(data)
 
 
 def _without_partial_end(data: bytearray) -> bytearray:

@@ -14,7 +14,7 @@ from typing import IO, Any
 import msgspec
 import trio
 
-from alicia_action_script.captured import Captured, Lines, kept_texts
+from alicia_action_script.captured import Captured, Lines, kept_texts, without_first_word
 from alicia_action_script.config import ScriptConfig, ScriptSettings, check_script, stdin_bytes
 from alicia_action_script.diagnosis import start_failure
 from alicia_action_script.environment import MARK, environment, kept_names
@@ -286,8 +286,10 @@ def _last_words(out: Captured, err: Captured) -> str:
     for name, captured in (("stderr", err), ("stdout", out)):
         text = captured.text(2 * ERROR_TAIL)[0].strip()
         if text:
-            cut = text if len(text) <= ERROR_TAIL else f"…{text[-ERROR_TAIL:]}"
-            return f"; {name}: {cut}"
+            if len(text) > ERROR_TAIL:
+                end = without_first_word(bytearray(text[-ERROR_TAIL:].encode()))
+                text = f"…{end.decode().lstrip()}"
+            return f"; {name}: {text}"
     return ""
 
 
