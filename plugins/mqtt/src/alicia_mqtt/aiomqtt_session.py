@@ -22,7 +22,13 @@ from alicia_mqtt.aiomqtt_client import BrokerClient, build_client
 from alicia_mqtt.config import MqttConfig
 from alicia_mqtt.config import Protocol as Version
 from alicia_mqtt.limits import BrokerLimits
-from alicia_mqtt.link import LinkRefused, LinkUnavailable, ProtocolUnsupported, Unanswered
+from alicia_mqtt.link import (
+    LinkRefused,
+    LinkUnavailable,
+    ProtocolUnsupported,
+    Unanswered,
+    Untrusted,
+)
 from alicia_mqtt.properties import subscribe_properties
 from alicia_mqtt.sender import Publish, Request, Sender
 from alicia_scheduler.api import AliciaError, MqttMessage, Permanent, Retryable
@@ -203,6 +209,8 @@ class Session:
 
     def _explain(self, loss: aiomqtt.MqttError) -> LinkUnavailable:
         """What an end of the connection, or a refusal of it, means for the next attempt."""
+        if isinstance(loss.__context__, ssl.SSLCertVerificationError):
+            return Untrusted(f"its certificate is not trusted: {loss.__context__.verify_message}")
         reason = loss.rc if isinstance(loss, aiomqtt.MqttCodeError) else self._farewell
         if not isinstance(reason, ReasonCode):
             return LinkUnavailable("it broke" if self._answered else str(loss))

@@ -24,6 +24,7 @@ __all__ = [
     "OpenLink",
     "ProtocolUnsupported",
     "Unanswered",
+    "Untrusted",
     "publish_error",
 ]
 
@@ -38,6 +39,10 @@ class LinkUnavailable(AliciaError):
 
 class LinkRefused(LinkUnavailable):
     """The broker wants none, and a person has to mend it: credentials, client id, rights."""
+
+
+class Untrusted(LinkRefused):
+    """Nobody whom we trust vouches for the broker's certificate; it is we who want none."""
 
 
 class ProtocolUnsupported(LinkRefused):

@@ -7,7 +7,7 @@ import logging
 import trio
 
 from alicia_mqtt.config import Protocol
-from alicia_mqtt.link import LinkRefused, LinkUnavailable, ProtocolUnsupported
+from alicia_mqtt.link import LinkRefused, LinkUnavailable, ProtocolUnsupported, Untrusted
 
 __all__ = ["Outage"]
 
@@ -32,7 +32,8 @@ class Outage:
             self._since = trio.current_time()
         if isinstance(why, LinkRefused) and not self._refusal_told:
             self._refusal_told = True
-            self._logger.error("the broker at %s refuses: %s (%s)", self._address, why, _cure(why))
+            what = "cannot be used" if isinstance(why, Untrusted) else "refuses"
+            self._logger.error("the broker at %s %s: %s (%s)", self._address, what, why, _cure(why))
         elif first and self._connected_before:
             self._logger.warning(
                 "lost the connection to the broker at %s: %s; trying on", self._address, why
@@ -64,6 +65,8 @@ class Outage:
 
 
 def _cure(why: LinkRefused) -> str:
+    if isinstance(why, Untrusted):
+        return "see ca_file and host in [services.mqtt], and this machine's clock"
     if isinstance(why, ProtocolUnsupported):
         return 'set protocol = "auto" in [services.mqtt]'
     return "see username, password and client_id in [services.mqtt], and the broker's own rules"
