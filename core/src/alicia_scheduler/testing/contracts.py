@@ -84,6 +84,11 @@ class ActionContract:
         convert_all(options, self.kind.config, issues, path=())
         assert any("no_such_option" in str(issue) for issue in issues)
 
+    def test_the_options_have_a_json_schema(self) -> None:
+        schema = msgspec.json.schema(self.kind.config)
+        name = schema["$ref"].rpartition("/")[2]
+        assert set(self.quick()) <= set(schema["$defs"][name]["properties"])
+
     async def test_a_result_has_a_form_in_json(self) -> None:
         async with self.opened() as action:
             result = await action.run(self.config(self.quick()), self.execution())
