@@ -280,26 +280,32 @@ async def test_a_durable_sink_is_fed_from_memory_while_the_store_cannot_be_writt
     assert witness.types() == ["a", "b", "error", "c", "store_recovered", "d"]
 
 
+async def outage_without_room(host, witness, store, monkeypatch):
+    """Twenty notifications while the disk is full, the backlog takes five and the sink waits; then
+    all is well again."""
+    host.records._backlog = Backlog(history_limit=5)
+    witness.away = True
+    await host.tell("before")
+    commit = store.commit
+
+    async def full(_changes):
+        raise StoreError("the disk is full", transient=True)
+
+    monkeypatch.setattr(store, "commit", full)
+    for number in range(20):
+        await host.tell(str(number))
+    monkeypatch.setattr(store, "commit", commit)
+    await trio.sleep(10)
+    witness.away = False
+    await trio.sleep(1)
+
+
 async def test_a_durable_sink_is_given_what_the_store_had_no_room_to_keep(
     store, autojump_clock, monkeypatch
 ):
     witness = Witness()
     async with running(store, witness.configured(durable=True)) as host:
-        host.records._backlog = Backlog(history_limit=5)
-        witness.away = True
-        await host.tell("before")
-        commit = store.commit
-
-        async def full(_changes):
-            raise StoreError("the disk is full", transient=True)
-
-        monkeypatch.setattr(store, "commit", full)
-        for number in range(20):
-            await host.tell(str(number))
-        monkeypatch.setattr(store, "commit", commit)
-        await trio.sleep(10)
-        witness.away = False
-        await trio.sleep(1)
+        await outage_without_room(host, witness, store, monkeypatch)
     assert [word for word in witness.types() if word.isdigit()] == [*map(str, range(20))]
 
 
@@ -309,21 +315,7 @@ async def test_a_durable_sink_that_memory_has_no_room_for_counts_what_it_loses(
     monkeypatch.setattr(queues, "MEMORY_LIMIT", 5)
     witness = Witness()
     async with running(store, witness.configured(durable=True)) as host:
-        host.records._backlog = Backlog(history_limit=5)
-        witness.away = True
-        await host.tell("before")
-        commit = store.commit
-
-        async def full(_changes):
-            raise StoreError("the disk is full", transient=True)
-
-        monkeypatch.setattr(store, "commit", full)
-        for number in range(20):
-            await host.tell(str(number))
-        monkeypatch.setattr(store, "commit", commit)
-        await trio.sleep(10)
-        witness.away = False
-        await trio.sleep(1)
+        await outage_without_room(host, witness, store, monkeypatch)
     got = [word for word in witness.types() if word.isdigit()]
     (recovered,) = [item for item in witness.got if item.event_type == "sink_recovered"]
     numbers = {item.sequence for item in witness.got}

@@ -167,14 +167,6 @@ class Notifier:
         else:
             self._keep(notification)
 
-    def execution(self, execution: EventExecution, name: str) -> None:
-        """Tell how an execution stands now."""
-        self.emit(*about_execution(execution, name))
-
-    def event(self, event_type: str, record: EventRecord) -> None:
-        """Tell what became of a definition."""
-        self.emit(*about_event(event_type, record))
-
     def error(self, message: str, *, event_id: str | None = None, kind: str = "error") -> None:
         """Tell about trouble that is no execution's own failure."""
         self.emit(*about_error(message, event_id=event_id, kind=kind))
