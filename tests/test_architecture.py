@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "store": {"api", "store"},
     "kernel": {"api", "kernel"},
     "host": {"api", "config", "store", "kernel", "host"},
-    "control": {"api", "config", "kernel", "host", "control"},
+    "control": {"api", "config", "kernel", "host", "foresight", "control"},
     "foresight": {"api", "config", "store", "kernel", "host", "foresight"},
     "cli": {"api", "config", "store", "host", "control", "foresight", "cli"},
     "testing": {"api", "config", "store", "kernel", "host", "testing"},

@@ -17,6 +17,7 @@ import trio.testing
 
 from alicia_scheduler.api import (
     ActionType,
+    CommandError,
     Permanent,
     Retryable,
     ScheduleType,
@@ -26,7 +27,7 @@ from alicia_scheduler.api import (
 from alicia_scheduler.config.document import Document
 from alicia_scheduler.config.load import configuration, load
 from alicia_scheduler.control.client import call
-from alicia_scheduler.control.commands import CommandError
+from alicia_scheduler.control.control import Control
 from alicia_scheduler.control.messages import SOCKET_FILE
 from alicia_scheduler.control.server import serve_unix
 from alicia_scheduler.host.check import check_configuration
@@ -217,7 +218,7 @@ async def test_a_secret_is_nowhere_but_where_it_is_used(tmp_path, log, monkeypat
 
         async def open_door():
             with door:
-                await serve_unix(host.kernel, state / SOCKET_FILE)
+                await serve_unix(Control(host), state / SOCKET_FILE)
 
         nursery.start_soon(open_door)
         await trio.testing.wait_all_tasks_blocked(0.05)

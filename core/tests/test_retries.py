@@ -2,13 +2,17 @@
 
 import math
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 import trio
 
 from alicia_scheduler.api import (
+    Caller,
+    CommandError,
     Mode,
     Permanent,
+    Permission,
     Retryable,
     ServiceUnavailable,
     Status,
@@ -16,7 +20,7 @@ from alicia_scheduler.api import (
     to_epoch,
     to_wire,
 )
-from alicia_scheduler.control.commands import CommandError, execute
+from alicia_scheduler.control.control import Control
 from alicia_scheduler.kernel import steering
 from alicia_scheduler.kernel.attempt import AFTER_LIMIT
 from alicia_scheduler.kernel.definitions import save_event, sync_origin
@@ -63,6 +67,13 @@ class Tries:
             await trio.sleep(seconds)
             self.told = under_test.notifications
             return await under_test.history()
+
+
+async def execute(kernel, name, arguments):
+    """Give a command to a kernel that runs without a host."""
+    host = SimpleNamespace(kernel=kernel, started=kernel.ready, commands=None)
+    caller = Caller(door="test", name="test", permission=Permission.ADMIN)
+    return await Control(host).execute(caller, name, arguments)
 
 
 # -- classes of errors -------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from alicia_scheduler.api.contracts import (
     Sink,
     SinkContext,
 )
+from alicia_scheduler.api.control import Caller, CommandError, Commands, Permission
 from alicia_scheduler.api.descriptors import (
     ActionType,
     HostInfo,
@@ -83,8 +84,11 @@ __all__ = [
     "ActionContext",
     "ActionType",
     "AliciaError",
+    "Caller",
     "ClockChange",
     "ClockPolicy",
+    "CommandError",
+    "Commands",
     "ConfigError",
     "DstGap",
     "DstOverlap",
@@ -105,6 +109,7 @@ __all__ = [
     "OnInterrupted",
     "OnRepeat",
     "Permanent",
+    "Permission",
     "PluginContext",
     "Readings",
     "Retryable",

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
+from alicia_scheduler.api.control import Commands
 from alicia_scheduler.api.errors import ConfigError
 from alicia_scheduler.api.model import DstGap, DstOverlap, EventExecution, Notification
 
@@ -169,6 +170,15 @@ class SinkContext(PluginContext, Protocol):
 
 class ServiceContext(PluginContext, Protocol):
     """What :attr:`ServiceType.open` is given."""
+
+    @property
+    def commands(self) -> Commands:
+        """The commands of this host, for a service that is a door of its own.
+
+        Raises:
+            ServiceUnavailable: the schedule does not run yet, or no more.
+        """
+        ...
 
 
 class Action(Protocol):

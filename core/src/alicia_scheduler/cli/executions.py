@@ -102,7 +102,7 @@ def show(execution_id: str, config: str | None, state_dir: str | None, as_json: 
 @state_options
 def cancel(execution_id: str, config: str | None, state_dir: str | None) -> None:
     """Stop an execution that runs, or waits to run or to be retried. Needs a running host."""
-    from alicia_scheduler.control.commands import CommandError
+    from alicia_scheduler.api.control import CommandError
 
     try:
         host_answer(config, state_dir, "executions/cancel", execution_id=execution_id)
@@ -120,7 +120,7 @@ def retry(execution_ids: tuple[str, ...], config: str | None, state_dir: str | N
 
     Exits 1 when one of them could not be; the others are run all the same.
     """
-    from alicia_scheduler.control.commands import CommandError
+    from alicia_scheduler.api.control import CommandError
 
     refused = False
     for execution_id in execution_ids:

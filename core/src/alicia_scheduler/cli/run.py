@@ -17,6 +17,7 @@ from alicia_scheduler.api.errors import StoreError
 from alicia_scheduler.api.model import Notification
 from alicia_scheduler.cli.configured import findings_of, load_checked, warnings_of
 from alicia_scheduler.cli.output import fail
+from alicia_scheduler.control.control import Control
 from alicia_scheduler.control.messages import SOCKET_FILE
 from alicia_scheduler.control.server import serve_unix
 from alicia_scheduler.foresight.lint import Finding
@@ -96,7 +97,7 @@ async def _until_signal(
 ) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_obey_signals, host, nursery, resort)
-        nursery.start_soon(_answer_commands, host, state_dir)
+        nursery.start_soon(_answer_commands, Control(host), state_dir)
         nursery.start_soon(_warn_ahead, host, look_ahead)
         await host.run()
         resort.cancel()
@@ -110,14 +111,14 @@ async def _warn_ahead(host: Host, look_ahead: Callable[[], list[Finding]]) -> No
         logger.warning("%s", finding)
 
 
-async def _answer_commands(host: Host, state_dir: Path) -> None:
+async def _answer_commands(control: Control, state_dir: Path) -> None:
     """Open the control door once the schedule runs. The schedule does not depend on it: where the
     door cannot be made, as on a disk that may not be written, that is tried again and again."""
-    await host.started.wait()
+    await control.host.started.wait()
     told = False
-    while host.kernel is not None:
+    while True:
         try:
-            await serve_unix(host.kernel, state_dir / SOCKET_FILE)
+            await serve_unix(control, state_dir / SOCKET_FILE)
         except OSError as error:
             if not told:
                 logger.warning("no control socket yet: %s", error)

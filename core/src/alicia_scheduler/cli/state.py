@@ -50,7 +50,7 @@ def opened_store(config: str | None, state_dir: str | None) -> Iterator[Queries]
 
 def told_host(config: str | None, state_dir: str | None, command: str, **arguments: Any) -> Any:
     """What the running host answers to a command; exits 3 when none runs, 1 when it refuses."""
-    from alicia_scheduler.control.commands import CommandError
+    from alicia_scheduler.api.control import CommandError
 
     try:
         return host_answer(config, state_dir, command, **arguments)

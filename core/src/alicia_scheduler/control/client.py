@@ -9,7 +9,7 @@ import msgspec
 import trio
 from trio_websocket import wrap_client_stream
 
-from alicia_scheduler.control.commands import CommandError
+from alicia_scheduler.api.control import CommandError
 from alicia_scheduler.control.messages import SOCKET_FILE
 
 __all__ = ["NoHost", "call"]
@@ -52,5 +52,11 @@ async def _call(path: Path, name: str, timeout: float, arguments: dict[str, Any]
     if answer is None:
         raise NoHost(f"the host at {path} closed the connection")
     if not answer["success"]:
-        raise CommandError(answer["error"]["code"], answer["error"]["message"])
+        refusal = answer["error"]
+        raise CommandError(
+            refusal["code"],
+            refusal["message"],
+            hint=refusal.get("hint"),
+            path=tuple(refusal.get("path", ())),
+        )
     return answer["result"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from alicia_scheduler.control.commands import CommandError
+from alicia_scheduler.api.control import CommandError
 
 __all__ = ["SOCKET_FILE", "error_result", "ok_result", "parse_command"]
 
@@ -48,6 +48,6 @@ def error_result(number: int | None, error: CommandError) -> str:
         "id": number,
         "type": "result",
         "success": False,
-        "error": {"code": error.code, "message": str(error)},
+        "error": error.to_json(),
     }
     return msgspec.json.encode(message).decode()

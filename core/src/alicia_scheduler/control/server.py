@@ -13,9 +13,9 @@ from typing import Any
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
 
-from alicia_scheduler.control.commands import CommandError, execute
+from alicia_scheduler.api.control import Caller, CommandError, Permission
+from alicia_scheduler.control.control import Control
 from alicia_scheduler.control.messages import error_result, ok_result, parse_command
-from alicia_scheduler.kernel.kernel import Kernel
 
 __all__ = ["serve_unix"]
 
@@ -26,7 +26,7 @@ CONNECTION_LIMIT = 32
 HANDSHAKE_TIMEOUT = 10.0
 
 
-async def serve_unix(kernel: Kernel, path: Path) -> None:
+async def serve_unix(control: Control, path: Path) -> None:
     """Answer commands on the Unix socket ``path`` until cancelled; then remove the socket.
 
     The socket has the rights 0600, and the peer must be the same user or root.
@@ -38,7 +38,7 @@ async def serve_unix(kernel: Kernel, path: Path) -> None:
         # More than the limit wait unanswered; each costs no more than its descriptor.
         async with places, stream:
             try:
-                await _serve_one(kernel, stream)
+                await _serve_one(control, stream)
             except (Exception, BaseExceptionGroup) as error:
                 if isinstance(error, BaseExceptionGroup) and error.subgroup(trio.Cancelled):
                     raise
@@ -73,10 +73,12 @@ def _bound(path: Path) -> trio.socket.SocketType:
     return trio.socket.from_stdlib_socket(raw)
 
 
-async def _serve_one(kernel: Kernel, stream: trio.SocketStream) -> None:
-    if _peer_uid(stream) not in (os.getuid(), 0):
+async def _serve_one(control: Control, stream: trio.SocketStream) -> None:
+    uid = _peer_uid(stream)
+    if uid not in (os.getuid(), 0):
         logger.warning("a control connection of another user was refused")
         return
+    caller = Caller(door="unix", name=f"uid {uid}", permission=Permission.ADMIN)
     async with trio.open_nursery() as nursery:
         with trio.fail_after(HANDSHAKE_TIMEOUT):
             request: Any = await wrap_server_stream(nursery, stream, max_message_size=MESSAGE_LIMIT)
@@ -84,13 +86,13 @@ async def _serve_one(kernel: Kernel, stream: trio.SocketStream) -> None:
         try:
             # The socket's owner is known by the system, so there is nothing to ask for.
             await connection.send_message('{"type":"auth_ok"}')
-            await _answer(kernel, connection)
+            await _answer(control, caller, connection)
         except ConnectionClosed:
             pass
         nursery.cancel_scope.cancel()
 
 
-async def _answer(kernel: Kernel, connection: WebSocketConnection) -> None:
+async def _answer(control: Control, caller: Caller, connection: WebSocketConnection) -> None:
     last_id = 0
     while True:
         number: int | None = None
@@ -101,7 +103,7 @@ async def _answer(kernel: Kernel, connection: WebSocketConnection) -> None:
             if name == "ping":
                 await connection.send_message(f'{{"id":{number},"type":"pong"}}')
                 continue
-            answer = ok_result(number, await execute(kernel, name, arguments))
+            answer = ok_result(number, await control.execute(caller, name, arguments))
         except CommandError as error:
             answer = error_result(number, error)
         await connection.send_message(answer)

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 import trio
 
+from alicia_scheduler.api.control import Commands
 from alicia_scheduler.api.errors import ServiceUnavailable
 from alicia_scheduler.api.model import EventExecution
 from alicia_scheduler.host.loader import PluginRecord
@@ -71,6 +72,7 @@ class Surroundings:
         instance: the host's name on the network.
         state_dir: the host's directory, or None when it keeps nothing.
         calls: None until the kernel is there.
+        commands: None until the schedule runs, and where nobody answers commands.
         parts: the names of those that have not ended, for people.
     """
 
@@ -81,6 +83,7 @@ class Surroundings:
     secrets: Secrets = field(default_factory=Secrets)
     state_dir: Path | None = None
     calls: Calls | None = None
+    commands: Commands | None = None
     parts: set[str] = field(default_factory=set)
 
     @contextmanager
@@ -113,6 +116,13 @@ class HostContext:
 
     def now(self) -> datetime:
         return self._clock.now()
+
+    @property
+    def commands(self) -> Commands:
+        commands = self._surroundings.commands
+        if commands is None:
+            raise ServiceUnavailable("commands are not answered: the schedule does not run")
+        return commands
 
     def service(self, contract: type[T]) -> T:
         return self._services.get(contract)

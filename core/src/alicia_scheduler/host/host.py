@@ -8,6 +8,7 @@ from pathlib import Path
 
 import trio
 
+from alicia_scheduler.api.control import Commands
 from alicia_scheduler.config.settings import HistorySettings, Settings
 from alicia_scheduler.host.actions import OpenActions
 from alicia_scheduler.host.calls import ServiceCalls
@@ -47,6 +48,10 @@ class Host:
         state_dir: where the store lives; None keeps everything in memory.
         clock: the source of time.
         history: how much of the past is kept.
+
+    Attributes:
+        kernel: None until it is there.
+        commands: who answers the commands of plugins that are doors; None when nobody does.
     """
 
     def __init__(
@@ -63,6 +68,7 @@ class Host:
         self.notifier = Notifier(self.clock, redact=checked.secrets.redactor.data)
         self.started = trio.Event()
         self.kernel: Kernel | None = None
+        self.commands: Commands | None = None
         self._settings = settings
         self._checked = checked
         self._registry = registry
@@ -138,7 +144,7 @@ class Host:
             for incident in store.incidents:
                 self.notifier.error(incident, kind="store")
             if not self._stop_wanted:
-                await self._run_kernel(self.kernel)
+                await self._run_kernel(self.kernel, surroundings)
 
     async def _bring_back(self) -> None:
         """The store is another one: what the configuration defines is there at once, and what
@@ -147,7 +153,7 @@ class Host:
             await sync_origin(self.kernel, "file", self._checked.events)
             await take_over(self.kernel)
 
-    async def _run_kernel(self, kernel: Kernel) -> None:
+    async def _run_kernel(self, kernel: Kernel, surroundings: Surroundings) -> None:
         sync = partial(sync_origin, kernel, "file", self._checked.events)
         difference = await kernel.records.insist(sync) or Difference()
         changes = ", ".join(f"{len(ids)} {what}" for what, ids in vars(difference).items() if ids)
@@ -160,9 +166,11 @@ class Host:
                 "host_started", {"message": f"schedule runs; events: {changes or 'none'}"}
             )
             self.started.set()
+            surroundings.commands = self.commands
             nursery.start_soon(follow_zone_data, kernel)
             nursery.start_soon(history.run)
             await kernel.stopped.wait()
+            surroundings.commands = None
             nursery.cancel_scope.cancel()
         stopped = Told("host_stopped", {"message": "schedule stopped"})
         await kernel.records.keep([], [stopped])
