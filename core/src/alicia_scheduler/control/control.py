@@ -6,6 +6,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+import trio
+
 from alicia_scheduler.api.control import Caller, CommandError, Permission
 from alicia_scheduler.api.errors import ConfigError, StoreError
 from alicia_scheduler.api.model import to_wire
@@ -26,10 +28,14 @@ class Control:
 
     Args:
         host: running or about to run; before its schedule runs, commands are ``unavailable``.
+
+    Attributes:
+        answering: set when the first door is open.
     """
 
     def __init__(self, host: Host) -> None:
         self.host = host
+        self.answering = trio.Event()
         host.commands = self
 
     @property

@@ -44,6 +44,7 @@ async def serve_unix(control: Control, path: Path) -> None:
                     raise
                 logger.debug("a control connection ended: %s", error)
 
+    control.answering.set()
     try:
         await trio.serve_listeners(handle, [listener])
     finally:
