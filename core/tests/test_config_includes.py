@@ -75,8 +75,8 @@ def test_how_the_host_runs_belongs_into_the_main_file(folder):
     configuration = written(folder, a='[scheduler]\ntimezone = "UTC"\n', b="stray = 1\n")
     assert said(folder, configuration) == [
         (
-            "events.d/a.toml:1: scheduler: the table 'scheduler' is not read here (an included file "
-            "holds events, calendars, limits, secrets; the rest is the main file's)"
+            "events.d/a.toml:1: scheduler: the table 'scheduler' is not read here (an included "
+            "file holds events, calendars, limits, secrets; the rest is the main file's)"
         ),
         (
             "events.d/b.toml:1: stray: the key 'stray' is not read here (an included file holds "
