@@ -20,6 +20,7 @@ VERBS = {
     "executions": ("alicia_scheduler.cli.executions", "executions", "The history of executions."),
     "preview": ("alicia_scheduler.cli.preview", "preview", "The next slots of an event or spec."),
     "explain": ("alicia_scheduler.cli.explain", "explain_command", "Why an event runs or not."),
+    "service": ("alicia_scheduler.cli.service", "service", "Run under systemd."),
     "simulate": ("alicia_scheduler.cli.simulate", "simulate", "Rehearse a configuration."),
 }
 

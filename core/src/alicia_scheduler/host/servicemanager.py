@@ -10,6 +10,7 @@ import os
 import socket
 import time
 from collections.abc import MutableMapping
+from contextlib import suppress
 
 import trio
 
@@ -35,10 +36,6 @@ class ServiceManager:
     def __init__(self, address: str | None, watchdog: float | None = None) -> None:
         self.watchdog = watchdog
         self._address = f"\0{address[1:]}" if address and address.startswith("@") else address
-        self._socket: socket.socket | None = None
-        if self._address:
-            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-            self._socket.setblocking(False)
 
     @classmethod
     def of_environment(cls, environ: MutableMapping[str, str] = os.environ) -> ServiceManager:
@@ -52,13 +49,13 @@ class ServiceManager:
 
     def tell(self, *lines: str) -> None:
         """Send assignments such as ``READY=1``, as far as somebody takes them at once."""
-        if self._socket is None:
+        if self._address is None:
             return
-        try:
-            self._socket.sendto("\n".join(lines).encode(), self._address or "")
-        except OSError:
-            # Nobody is there, or the receiver's queue is full. A blocking send stops the loop.
-            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out, suppress(OSError):
+            # Nobody may be there, or the receiver's queue be full: a send that blocks would stop
+            # the loop.
+            out.setblocking(False)
+            out.sendto("\n".join(lines).encode(), self._address)
 
     def ready(self, status: str) -> None:
         """The schedule runs."""
@@ -80,7 +77,7 @@ class ServiceManager:
         The watchdog is fed after a pass of the loop that was asked for, and never otherwise: a
         loop that hangs, or a process that is frozen, lets it bark.
         """
-        if self._socket is None:
+        if self._address is None:
             return
         await _pass(kernel)
         with trio.move_on_after(DOOR_TIMEOUT):
