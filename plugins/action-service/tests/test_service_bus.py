@@ -74,7 +74,7 @@ async def test_answers_to_others_are_passed_over(mosquitto, asking, bus_service,
 async def test_a_stored_message_is_no_answer(mosquitto, asking, bus_service):
     service = bus_service(mosquitto.port, "meter/get", lambda *_: [])
     async with service, asking(mosquitto.port) as ask:
-        service.publish("meter/reply", {"id": "7"}, retain=True)
+        await service.store("meter/reply", {"id": "7"})
         with pytest.raises(Retryable) as failure:
             await ask(
                 preset="personality",
