@@ -97,9 +97,9 @@ async def test_a_host_that_does_not_come_back_is_offline_after_the_delay(mosquit
         try:
             await recorder.wait_for(AVAILABILITY)
         finally:
+            killed = time.monotonic()
             host.kill()
             host.wait()
-        killed = time.monotonic()
         await recorder.wait_for(AVAILABILITY, 2)
         assert time.monotonic() - killed >= 1.0  # brokers count whole seconds
     assert [message.payload for message in recorder.messages] == [b"online", b"offline"]
@@ -154,7 +154,7 @@ async def test_an_idle_connection_wakes_the_process_no_more_than_once_a_ping(
         await trio.sleep(5)
         assert connection.connected
     # A ping each 2 s, and one look at the beginning.
-    assert len(looks) <= 4
+    assert len(looks) <= 2 + (looks[-1] - looks[0]) / 2
 
 
 @pytest.mark.parametrize(
