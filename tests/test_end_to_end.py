@@ -288,7 +288,7 @@ async def test_a_second_host_on_the_same_state_directory_refuses(host, broker, t
         first = host("")
         await recorder.wait_for("alicia/scheduler/availability")
         second = host("")
-        _, errors = second.communicate(timeout=20)
+        _, errors = second.communicate(timeout=60)
         assert second.returncode == 1
         assert f"pid {first.pid}" in errors or str(first.pid) in errors
         assert stop(first)[0] == 0

@@ -216,7 +216,7 @@ def until():
 
 async def _until(condition: Callable[[], object]) -> None:
     """Wait until something holds."""
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         while not condition():
             await trio.sleep(0.005)
 

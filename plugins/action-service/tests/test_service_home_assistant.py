@@ -87,7 +87,7 @@ async def test_a_drop_in_any_phase_is_followed_by_another_attempt(
         await until(lambda: len(home.talks) >= 3)
         del home.at[phase]
         done = False
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while not done:
                 # One that is sent before the end of its session is known fails for good.
                 with contextlib.suppress(Retryable, Permanent):
