@@ -23,6 +23,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Protocol
+from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
 from alicia_scheduler.api.zones import load_timezone
@@ -296,11 +297,6 @@ def next_instant(
 ) -> datetime | None:
     """The first instant strictly later than ``after`` that ``readings`` and ``policy`` give.
 
-    The walk goes through stretches of constant offset. Within one, the next reading is looked for
-    as if the offset held for ever. When the clock changes on the way there (or exactly there), the
-    policy says whether the change itself is the answer, and from which reading the search goes on
-    under the new offset.
-
     Args:
         readings: what the schedule names.
         after: an aware UTC instant.
@@ -310,12 +306,91 @@ def next_instant(
     Returns:
         An aware UTC instant, or None when there is none before the year 10000.
     """
-    offset = _offset_at(after, zone)
-    start = _start(after, offset, zone, policy)
-    if start is None:
-        return None
-    reading = readings.first_from(start)
-    searched = start
+    calm = _calms.get(zone)
+    if calm is None or not calm.begins <= after < calm.ends:
+        calm = _calms[zone] = _calm_around(after, zone)
+    if calm.begins <= after < calm.ends:
+        offset = calm.offset
+        start = (after + offset).replace(tzinfo=None) + MICROSECOND
+        reading = readings.first_from(start)
+        if reading is not None and reading < calm.last_reading:
+            return (reading - offset).replace(tzinfo=UTC)
+    else:
+        offset = _offset_at(after, zone)
+        beginning = _start(after, offset, zone, policy)
+        if beginning is None:
+            return None
+        start, reading = beginning, readings.first_from(beginning)
+    return _by_stretches(readings, _Search(after, offset, start, reading), zone, policy)
+
+
+@dataclass(frozen=True, slots=True)
+class _Calm:
+    """A time in which a zone's clocks neither change nor show a reading a second time, nor will
+    show one a second time: a reading and its instant are the same question there.
+
+    Attributes:
+        begins, ends: instants. An empty one is where there is no calm to speak of.
+        offset: local time minus UTC.
+        last_reading: what the clocks show at the end.
+    """
+
+    begins: datetime
+    ends: datetime
+    offset: timedelta
+    last_reading: datetime
+
+
+_calms: WeakKeyDictionary[ZoneInfo, _Calm] = WeakKeyDictionary()
+"""The calm that was last used in each zone: nearly every question is about the same one."""
+
+
+def _calm_around(instant: datetime, zone: ZoneInfo) -> _Calm:
+    """The calm that ``instant`` lies in, no longer than the years around it. When it lies in none,
+    one that does not hold it."""
+    year = instant.year
+    if not EARLIEST.year < year < LATEST.year:
+        return _Calm(LATEST, LATEST, ZERO, datetime.min)
+    begins = datetime(year - 1, 1, 1, tzinfo=UTC) if year - 1 > EARLIEST.year else EARLIEST
+    ends = datetime(year + 1, 12, 31, tzinfo=UTC) if year + 1 < LATEST.year else LATEST
+    offset = _offset_at(instant, zone)
+    for change in clock_changes(begins, ends, zone):
+        repeated = max(ZERO, -change.size)
+        if change.at <= instant:
+            begins = change.at + repeated
+        else:
+            ends = change.at - repeated
+            break
+    return _Calm(begins, ends, offset, _reading(ends, offset))
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """How far a search has come.
+
+    Attributes:
+        after: the instant that the next one is looked for behind.
+        offset: the one that holds there.
+        searched: the reading from which the search began.
+        found: the reading that came of it.
+    """
+
+    after: datetime
+    offset: timedelta
+    searched: datetime
+    found: datetime | None
+
+
+def _by_stretches(
+    readings: Readings, begun: _Search, zone: ZoneInfo, policy: ClockPolicy
+) -> datetime | None:
+    """:func:`next_instant` through stretches of constant offset, whatever the clocks do.
+
+    Within one, the next reading is looked for as if the offset held for ever. When the clock
+    changes on the way there (or exactly there), the policy says whether the change itself is the
+    answer, and from which reading the search goes on under the new offset.
+    """
+    after, offset, searched, reading = begun.after, begun.offset, begun.searched, begun.found
     while True:
         try:
             until = after + FARTHEST_BACK if reading is None else _instant(reading, offset)
