@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import trio
-from alicia_schedule_interval.schedule import IntervalSchedule
 
+from alicia_schedule_interval.schedule import IntervalSchedule
 from alicia_scheduler.api.model import (
     EventExecution,
     EventState,

@@ -13,7 +13,7 @@ Lord Howe Island, two at Troll station), begin on the hour (Chatham), or stay wi
 left out the whole of 2011-12-30), so nothing here assumes it: the facts come from the zone data.
 """
 
-# ruff: noqa: DTZ901  # the first and last reading there are have no zone, as all readings
+# ruff: noqa: DTZ001, DTZ901  # the first and last reading there are have no zone, as all readings
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Protocol
-from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
 from alicia_scheduler.api.zones import load_timezone
@@ -49,6 +48,9 @@ SECOND = timedelta(seconds=1)
 EARLIEST = datetime(1, 1, 3, tzinfo=UTC)
 LATEST = datetime(9999, 12, 29, tzinfo=UTC)
 """Zone data are asked between these: beyond, the local time of some zone leaves the calendar."""
+
+LAST_SIMPLE = datetime(9999, 12, 28)
+"""From this reading on, its instant may lie beyond the calendar."""
 
 PROBE = timedelta(days=2)
 """How far apart a year is probed for changes of the clock. Two changes that cancel each other have
@@ -306,62 +308,33 @@ def next_instant(
     Returns:
         An aware UTC instant, or None when there is none before the year 10000.
     """
-    calm = _calms.get(zone)
-    if calm is None or not calm.begins <= after < calm.ends:
-        calm = _calms[zone] = _calm_around(after, zone)
-    if calm.begins <= after < calm.ends:
-        offset = calm.offset
-        start = (after + offset).replace(tzinfo=None) + MICROSECOND
-        reading = readings.first_from(start)
-        if reading is not None and reading < calm.last_reading:
-            return (reading - offset).replace(tzinfo=UTC)
-    else:
-        offset = _offset_at(after, zone)
-        beginning = _start(after, offset, zone, policy)
-        if beginning is None:
-            return None
-        start, reading = beginning, readings.first_from(beginning)
-    return _by_stretches(readings, _Search(after, offset, start, reading), zone, policy)
+    if EARLIEST < after < LATEST:
+        start = after.astimezone(zone).replace(tzinfo=None, fold=0)
+        if _offset_of(start, zone, 0) == _offset_of(start, zone, 1):
+            return _from_ordinary(readings, start, after, zone, policy)
+    offset = _offset_at(after, zone)
+    beginning = _start(after, offset, zone, policy)
+    if beginning is None:
+        return None
+    found = readings.first_from(beginning)
+    return _by_stretches(readings, _Search(after, offset, beginning, found), zone, policy)
 
 
-@dataclass(frozen=True, slots=True)
-class _Calm:
-    """A time in which a zone's clocks neither change nor show a reading a second time, nor will
-    show one a second time: a reading and its instant are the same question there.
-
-    Attributes:
-        begins, ends: instants. An empty one is where there is no calm to speak of.
-        offset: local time minus UTC.
-        last_reading: what the clocks show at the end.
-    """
-
-    begins: datetime
-    ends: datetime
-    offset: timedelta
-    last_reading: datetime
-
-
-_calms: WeakKeyDictionary[ZoneInfo, _Calm] = WeakKeyDictionary()
-"""The calm that was last used in each zone: nearly every question is about the same one."""
-
-
-def _calm_around(instant: datetime, zone: ZoneInfo) -> _Calm:
-    """The calm that ``instant`` lies in, no longer than the years around it. When it lies in none,
-    one that does not hold it."""
-    year = instant.year
-    if not EARLIEST.year < year < LATEST.year:
-        return _Calm(LATEST, LATEST, ZERO, datetime.min)
-    begins = datetime(year - 1, 1, 1, tzinfo=UTC) if year - 1 > EARLIEST.year else EARLIEST
-    ends = datetime(year + 1, 12, 31, tzinfo=UTC) if year + 1 < LATEST.year else LATEST
-    offset = _offset_at(instant, zone)
-    for change in clock_changes(begins, ends, zone):
-        repeated = max(ZERO, -change.size)
-        if change.at <= instant:
-            begins = change.at + repeated
-        else:
-            ends = change.at - repeated
-            break
-    return _Calm(begins, ends, offset, _reading(ends, offset))
+def _from_ordinary(
+    readings: Readings, shown: datetime, after: datetime, zone: ZoneInfo, policy: ClockPolicy
+) -> datetime | None:
+    """:func:`next_instant` from an instant whose reading, ``shown``, is neither repeated nor left
+    out. Then no clock will show a reading again that lies behind it. So when the next named
+    reading is an ordinary one too, it is the answer, whatever the clocks do on the way."""
+    start = shown + MICROSECOND
+    reading = readings.first_from(start)
+    if reading is None:
+        return None
+    offset = _offset_of(reading, zone, 0)
+    if offset == _offset_of(reading, zone, 1) and reading < LAST_SIMPLE:
+        return (reading - offset).replace(tzinfo=UTC)
+    begun = _Search(after, _offset_of(shown, zone, 0), start, reading)
+    return _by_stretches(readings, begun, zone, policy)
 
 
 @dataclass(frozen=True, slots=True)
