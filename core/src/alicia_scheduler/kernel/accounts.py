@@ -67,6 +67,26 @@ class Accounts:
         )
         await self._keep(run)
 
+    def completed(self, run: Run, outcome: Outcome) -> bool:
+        """Note the end of an attempt that completed and that nothing follows. Returns False for
+        every other, which is :meth:`ended`'s."""
+        if outcome.status is not Status.COMPLETED or run.event.on_success or run.event.on_complete:
+            return False
+        run.execution = ledger.finished(
+            run.execution, Status.COMPLETED, self._kernel.clock.now(), result=outcome.result
+        )
+        return True
+
+    async def settle(self, runs: Sequence[Run]) -> None:
+        """Write down in one transaction what was noted as completed."""
+        changes: list[Change] = []
+        told: list[Told] = []
+        for run in runs:
+            counted, also = self._settled(run.execution)
+            changes += [SaveExecution(run.execution), *counted]
+            told += [about_execution(run.execution, run.event.name), *also]
+        await self._kernel.records.keep(changes, told)
+
     async def ended(self, run: Run, outcome: Outcome) -> None:
         """An attempt has ended: the execution ends with it, or waits for the next one."""
         if outcome.status is Status.COMPLETED:
