@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from itertools import islice
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import trio
@@ -24,6 +25,8 @@ from alicia_scheduler.kernel.halting import halted
 from alicia_scheduler.kernel.prepared import Unresolved
 
 __all__ = ["FORESIGHT"]
+
+T = TypeVar("T")
 
 HISTORY_LIMIT = 1000
 """Executions of an event, up to a slot, that are looked through for what tells of it."""
@@ -276,7 +279,7 @@ async def _saved_subject(request: Request, event_id: str, now: datetime) -> _Sub
     return _Subjects(request, record.event, state, now)
 
 
-async def _in_thread(request: Request, job: Any) -> Any:
+async def _in_thread(request: Request, job: Callable[[], T]) -> T:
     # A schedule may take long to find its slots; the loop does not wait for it.
     limiter = request.control.foresight
     return await trio.to_thread.run_sync(job, limiter=limiter, abandon_on_cancel=True)

@@ -245,17 +245,23 @@ async def _stats(request: Request, _: Nothing) -> Stats:
 
 async def _counted(kernel: Kernel) -> EventCounts:
     now = kernel.clock.now()
-    counts: Counter[str] = Counter()
+    total = enabled = paused = failing = 0
     async for page in pages_of_events(kernel):
         for event, state in ((record.event, record.state) for record in page):
-            paused = state.paused_until is not None and state.paused_until > now
-            counts["total"] += 1
-            counts["enabled"] += event.enabled
-            counts["paused"] += event.enabled and paused
-            counts["failing"] += state.failing_since is not None
-        if counts["total"] >= COUNT_LIMIT:
-            return EventCounts(**counts, complete=False)
-    return EventCounts(**counts)
+            total += 1
+            enabled += event.enabled
+            pausing = state.paused_until is not None and state.paused_until > now
+            paused += event.enabled and pausing
+            failing += state.failing_since is not None
+        if total >= COUNT_LIMIT:
+            break
+    return EventCounts(
+        total=total,
+        enabled=enabled,
+        paused=paused,
+        failing=failing,
+        complete=total < COUNT_LIMIT,
+    )
 
 
 def _paused_until(kernel: Kernel) -> datetime | None:

@@ -45,9 +45,9 @@ class Plugin(Answer, frozen=True):
     distribution: str
     version: str
     status: str
+    contributions: dict[str, tuple[str, ...]]
     reason: str | None = None
     import_time: float | None = None
-    contributions: dict[str, tuple[str, ...]]
 
 
 class PluginsAnswer(Answer, frozen=True):

@@ -47,7 +47,8 @@ def attributes_of(cls: type[Any]) -> dict[str, str]:
 
 
 def _schema(cls: Any, *, answered: bool) -> dict[str, Any]:
-    return msgspec.json.decode(_encoded(cls, answered))
+    found: dict[str, Any] = msgspec.json.decode(_encoded(cls, answered))
+    return found
 
 
 @cache
