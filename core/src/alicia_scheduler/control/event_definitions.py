@@ -21,7 +21,7 @@ from alicia_scheduler.control.selection import (
     Selection,
     is_glob,
     on_each,
-    selected_pages,
+    selected_page,
 )
 from alicia_scheduler.host.check import CheckedEvent, check_event
 from alicia_scheduler.host.registry import action_of
@@ -32,8 +32,9 @@ from alicia_scheduler.kernel.listing import known_events
 
 __all__ = ["EVENT_DEFINITIONS", "known_event"]
 
-SCAN_LIMIT = 20_000
-"""Events that one listing looks at; a page can be short, also empty, and yet not be the last."""
+PAGES = 20
+"""Pages of the store that one listing looks at: it can be short, also empty, and yet not be the
+last one."""
 
 EventId = Annotated[str, Meta(min_length=1, max_length=128)]
 Words = Annotated[tuple[str, ...], Meta(max_length=100)]
@@ -170,20 +171,19 @@ async def known_event(kernel: Kernel, event_id: str) -> EventRecord:
 
 async def _list(request: Request, arguments: ListEvents) -> EventsPage:
     found: list[EventRecord] = []
-    looked_at = 0
-    pages = selected_pages(
-        request.kernel, arguments, after_id=arguments.after_id, origin=arguments.origin
-    )
-    async for page, up_to in pages:
+    after_id = arguments.after_id
+    for _ in range(PAGES):
+        page, after_id = await selected_page(
+            request.kernel, arguments, after_id=after_id, origin=arguments.origin
+        )
         for record in page:
             if _is_listed(record, arguments):
                 if len(found) == arguments.limit:
                     return EventsPage(events=tuple(found), next=found[-1].event.event_id)
                 found.append(record)
-        looked_at += 1000
-        if up_to is not None and looked_at >= SCAN_LIMIT:
-            return EventsPage(events=tuple(found), next=up_to)
-    return EventsPage(events=tuple(found))
+        if after_id is None:
+            break
+    return EventsPage(events=tuple(found), next=after_id)
 
 
 def _is_listed(record: EventRecord, arguments: ListEvents) -> bool:
