@@ -222,7 +222,7 @@ async def _create(request: Request, arguments: CreateEvent) -> SavedEvent:
     event = _sound(checked, allow_unresolved=arguments.allow_unresolved)
     _refuse_denied(request, event, ("event",))
     async with request.control.edits.of(event_id):
-        return await _saved(request, event, checked.unresolved, expected=0)
+        return await _saved(request, event, checked.unresolved, "event", expected=0)
 
 
 async def _update(request: Request, arguments: UpdateEvent) -> SavedEvent:
@@ -239,7 +239,7 @@ async def _update(request: Request, arguments: UpdateEvent) -> SavedEvent:
         lenient = arguments.allow_unresolved or WHAT_NEEDS_TYPES.isdisjoint(changes)
         event = _sound(checked, allow_unresolved=lenient)
         _refuse_denied(request, event, ("changes",))
-        return await _saved(request, event, checked.unresolved, expected=before.revision)
+        return await _saved(request, event, checked.unresolved, "changes", expected=before.revision)
 
 
 async def _delete(request: Request, arguments: DeleteEvents) -> Outcome[DeletedEvent]:
@@ -303,7 +303,7 @@ def _issue(issue: ConfigError) -> dict[str, Any]:
 
 
 async def _saved(
-    request: Request, event: ScheduledEvent, unresolved: list[str], *, expected: int
+    request: Request, event: ScheduledEvent, unresolved: list[str], place: str, *, expected: int
 ) -> SavedEvent:
     kernel = request.kernel
     warnings = list(unresolved)
@@ -312,7 +312,10 @@ async def _saved(
     warnings += [
         f"it names an event {name!r} that does not exist" for name in sorted(targets - known.keys())
     ]
-    record = await save_event(kernel, event, expected=expected)
+    try:
+        record = await save_event(kernel, event, expected=expected)
+    except ConfigError as error:
+        raise error.under(place) from error
     return SavedEvent(event=record, warnings=tuple(warnings))
 
 
