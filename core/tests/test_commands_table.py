@@ -74,7 +74,7 @@ EXAMPLES = {
 }
 """One call of each command that is carried out."""
 
-NOT_YET = {"plugins/rescan", "plugins/enable", "plugins/disable", "scheduler/reload"}
+NOT_YET = {"plugins/rescan", "plugins/enable", "plugins/disable"}
 """What the host may not be able to do."""
 
 
