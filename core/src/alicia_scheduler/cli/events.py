@@ -44,7 +44,7 @@ def list_events(config: str | None, state_dir: str | None, as_json: bool) -> Non
 def skip(event: str, undo: bool, config: str | None, state_dir: str | None) -> None:
     """Skip the next slot of EVENT that is not skipped yet. Needs a running host."""
     command = "events/unskip" if undo else "events/skip"
-    slot = told_host(config, state_dir, command, event_id=event)["slot"]
+    slot = told_host(config, state_dir, command, event_id=event)["done"][0]["slot"]
     if slot is None:
         fail(f"{event} has no slot to {'take back' if undo else 'skip'}")
     click.echo(
@@ -77,7 +77,8 @@ def resume(event: str, config: str | None, state_dir: str | None) -> None:
 @state_options
 def trigger(event: str, config: str | None, state_dir: str | None) -> None:
     """Run EVENT now, by its own rules of overlap. Needs a running host."""
-    for execution in told_host(config, state_dir, "events/trigger", event_id=event)["executions"]:
+    (done,) = told_host(config, state_dir, "events/trigger", event_id=event)["done"]
+    for execution in done["executions"]:
         why = f": {execution['error_message']}" if execution["error_message"] else ""
         click.echo(f"{event}: execution {execution['execution_id']} {execution['status']}{why}")
 

@@ -130,7 +130,7 @@ def retry(execution_ids: tuple[str, ...], config: str | None, state_dir: str | N
             refused = True
             click.echo(f"alicia: {error}", err=True)
             continue
-        for execution in answer["executions"]:
+        for execution in answer["done"][0]["executions"]:
             why = f": {execution['error_message']}" if execution["error_message"] else ""
             click.echo(
                 f"execution {execution_id}: again as {execution['execution_id']}, "
