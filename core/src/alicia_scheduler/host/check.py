@@ -313,7 +313,7 @@ class _EventChecker:
         if len(self._found) > before:
             return
         try:
-            zone = load_timezone(raw.get("timezone", self._settings.timezone))
+            zone = load_timezone(raw.get("timezone") or self._settings.timezone)
         except ConfigError:
             return  # said already, where the zone is written
         try:

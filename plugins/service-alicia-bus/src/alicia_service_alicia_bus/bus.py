@@ -34,7 +34,8 @@ async def open_bus(config: AliciaBusConfig, context: ServiceContext) -> AsyncIte
     connection = context.service(MqttConnection)  # type: ignore[type-abstract]
     tally = Tally(context.logger)
     completions = Completions(config, tally)
-    presence = Presence(config, context, connection, tally)
+    desk = Desk(config, context)
+    presence = Presence(config, context, connection, desk, tally)
     async with trio.open_nursery() as nursery:
         prefix = config.prefix or connection.prefix
         own = list(_filters(config, prefix))
@@ -42,7 +43,7 @@ async def open_bus(config: AliciaBusConfig, context: ServiceContext) -> AsyncIte
         door = Door(
             config,
             context,
-            desk=Desk(config, context),
+            desk=desk,
             lanes=Lanes(nursery, in_flight=config.max_in_flight, waiting=config.max_waiting),
             replies=replies,
             tally=tally,

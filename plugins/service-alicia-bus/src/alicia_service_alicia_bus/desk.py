@@ -55,6 +55,14 @@ class Desk:
                 hint="the options allow and deny of [services.alicia_bus] say what is",
             )
 
+    async def health(self) -> dict[str, Any]:
+        """How the host is, in its own words; empty while the schedule does not run."""
+        caller = Caller(door="mqtt", name="health", permission=Permission.READ)
+        try:
+            return dict(await self._context.commands.execute(caller, "health", {}))
+        except (ServiceUnavailable, CommandError):
+            return {}
+
     async def execute(self, caller: Caller, name: str, arguments: Mapping[str, Any]) -> Any:
         """Carry a command out, once the schedule runs."""
         return await (await self._commands()).execute(caller, name, arguments)

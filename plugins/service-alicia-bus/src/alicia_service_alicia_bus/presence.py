@@ -9,6 +9,7 @@ import trio
 
 from alicia_scheduler.api import MqttConnection, Permanent, Retryable, ServiceContext
 from alicia_service_alicia_bus.config import AliciaBusConfig
+from alicia_service_alicia_bus.desk import Desk
 from alicia_service_alicia_bus.envelope import wrap
 from alicia_service_alicia_bus.tally import Tally
 
@@ -41,11 +42,13 @@ class Presence:
         config: AliciaBusConfig,
         context: ServiceContext,
         connection: MqttConnection,
+        desk: Desk,
         tally: Tally,
     ) -> None:
         self._config = config
         self._context = context
         self._connection = connection
+        self._desk = desk
         self._tally = tally
         self._name = config.service_name
         self._instance = config.instance_id or context.instance
@@ -112,11 +115,15 @@ class Presence:
     async def report_health(self) -> None:
         """Tell the health monitor, and the orchestrator."""
         now = self._context.now().timestamp()
+        health = await self._desk.health()
+        # The bus knows two words; what works in part works.
+        status = "unhealthy" if health.get("status") == "unhealthy" else "healthy"
         await self._say(
             f"system/health/{self._name}",
             {
                 "service_name": self._name,
-                "status": "healthy",
+                "status": status,
+                "problems": [problem["message"] for problem in health.get("problems", ())],
                 "uptime": round(trio.current_time() - self._since, 3),
                 "messages_processed": self._tally.handled,
                 "errors": self._tally.errors,
@@ -127,7 +134,7 @@ class Presence:
         )
         await self._say(
             f"services/{self._name}/health",
-            {"health_status": "healthy", "instance_id": self._instance, "timestamp": now},
+            {"health_status": status, "instance_id": self._instance, "timestamp": now},
         )
 
     async def _register(self) -> None:
@@ -144,11 +151,14 @@ class Presence:
         )
 
     async def _report_state(self) -> None:
+        state = self._state
+        if state == "running" and (await self._desk.health()).get("paused_until") is not None:
+            state = "maintenance"
         await self._say(
             f"services/{self._name}/status",
             {
                 "service_name": self._name,
-                "state": self._state,
+                "state": state,
                 "instance_id": self._instance,
                 "version": self._version,
                 "timestamp": self._context.now().timestamp(),
