@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.client import topic_matches_sub
 
-from alicia_mqtt.subscriptions import BUFFER, Subscription, Subscriptions
+from alicia_mqtt.subscriptions import BUFFER, BUFFER_BYTES, Subscription, Subscriptions
 from alicia_scheduler.api import MqttMessage, check_filter, topic_matches
 
 LOGGER = logging.getLogger("test")
@@ -99,3 +99,14 @@ def test_the_last_reader_takes_the_filter_along():
     assert [subscriptions.remove(first), subscriptions.remove(second)] == [False, True]
     assert subscriptions.filters() == []
     assert subscriptions.terms("a") is None
+
+
+async def test_a_buffer_is_bounded_in_bytes_and_keeps_the_newest(caplog):
+    subscription = Subscription("in/#", 1, LOGGER)
+    for number in range(20):
+        subscription.put(message(f"in/{number}", b"x" * (BUFFER_BYTES // 4)))
+    kept = [(await anext(subscription)).topic for _ in range(4)]
+    assert kept == ["in/16", "in/17", "in/18", "in/19"]
+    subscription.put(message("in/long", b"x" * (2 * BUFFER_BYTES)))
+    assert (await anext(subscription)).topic == "in/long"
+    assert "oldest messages are dropped" in caplog.text

@@ -123,24 +123,30 @@ MARKED = st.fixed_dictionaries(
 )
 
 
+def read(payload):
+    """Everything that is read of a message before anybody looks at the command."""
+    incoming = unwrap(payload)
+    incoming.expires(300.0)
+    incoming.text("request_id")
+    return incoming
+
+
+def outcome(payload):
+    """How many levels it has, or the code with which it is refused."""
+    try:
+        return len(read(payload).levels)
+    except CommandError as refusal:
+        return refusal.code
+
+
 @given(MARKED | JSON)
 def test_whatever_is_json_is_unwrapped_or_refused(value):
-    try:
-        incoming = unwrap(json.dumps(value).encode(errors="surrogatepass"))
-        incoming.expires(300.0)
-        incoming.text("request_id")
-    except CommandError as refusal:
-        assert refusal.code == "invalid_format"
-    else:
-        assert 1 <= len(incoming.levels) <= 4
+    assert outcome(json.dumps(value).encode()) in {1, 2, 3, 4, "invalid_format"}
 
 
 @given(st.binary(max_size=200))
 def test_whatever_is_not_json_is_refused(payload):
-    try:
-        unwrap(payload)
-    except CommandError as refusal:
-        assert refusal.code == "invalid_format"
+    assert outcome(payload) in {1, "invalid_format"}
 
 
 @given(st.dictionaries(st.text(), st.integers()), st.sampled_from(["standard", "hybrid", "none"]))

@@ -182,9 +182,13 @@ class Connection:
             message = f"no_local cannot be had on the shared subscription {topic_filter[:200]!r}"
             raise Permanent(message, error_class="topic")
         subscription = Subscription(topic_filter, qos, self._logger, no_local=no_local)
+        before = self._subscriptions.terms(topic_filter)
         self._subscriptions.add(subscription)
         try:
             if self._link is not None:
+                if before is not None and before.no_local and not no_local:
+                    # Mosquitto 2.0 goes by the option of the first subscription otherwise.
+                    self._link.unsubscribe(topic_filter)
                 await self._subscribe(self._link, topic_filter)
             yield subscription
         finally:
