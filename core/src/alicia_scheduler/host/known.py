@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["KINDS", "KNOWN", "missing_type"]
+__all__ = ["CONTRACTS", "KINDS", "KNOWN", "missing_type"]
 
 KNOWN: dict[str, dict[str, str]] = {
     "schedule type": {
@@ -31,6 +31,7 @@ KNOWN: dict[str, dict[str, str]] = {
         "mqtt": "alicia-mqtt",
         "broker": "alicia-broker",
         "home_assistant": "alicia-action-service",
+        "alicia_bus": "alicia-service-alicia-bus",
     },
     "service call": {
         f"scheduler.{service}": "alicia-scheduler"
@@ -43,6 +44,12 @@ KNOWN: dict[str, dict[str, str]] = {
 }
 
 KINDS = tuple(KNOWN)
+
+CONTRACTS = {
+    "MqttConnection": "alicia-mqtt",
+    "CompletionReports": "alicia-service-alicia-bus",
+}
+"""The contracts of services, by name, and the first-party distributions that provide them."""
 
 
 def missing_type(kind: str, name: str, installed: Iterable[str]) -> tuple[str, str | None, bool]:

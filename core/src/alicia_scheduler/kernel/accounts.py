@@ -94,7 +94,15 @@ class Accounts:
         elif run.cancel_reason == "shutdown":
             await self._interrupted(run)
         elif run.cancel_reason is not None or outcome.status is Status.CANCELLED:
-            await self.end(run, Status.CANCELLED, reason=run.cancel_reason or "cancelled")
+            reason = run.cancel_reason or outcome.reason or "cancelled"
+            called_off = outcome if run.cancel_reason is None else Outcome(Status.CANCELLED)
+            await self.end(
+                run,
+                Status.CANCELLED,
+                result=called_off.result,
+                error=called_off.error,
+                reason=reason,
+            )
         elif outcome.retryable and run.execution.retry_count < run.event.max_retries:
             await self._retry(run, outcome)
         else:
@@ -163,6 +171,7 @@ class Accounts:
         await self.end(
             run,
             Status.FAILED,
+            result=outcome.result,
             error=error,
             error_class=outcome.error_class,
             reason=outcome.reason,
