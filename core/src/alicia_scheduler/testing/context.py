@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import trio
 
@@ -34,6 +35,8 @@ class TestContext:
 
     __test__ = False  # its name begins as pytest's test classes do
 
+    _watchers: ClassVar[list[set[type[Any]]]] = []
+
     def __init__(
         self,
         plugin: str,
@@ -53,6 +56,18 @@ class TestContext:
         self.service_calls: dict[str, Callable[[Any, EventExecution], Awaitable[object]]] = {}
         self.instant = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
+    @classmethod
+    @contextmanager
+    def watching(cls) -> Iterator[set[type[Any]]]:
+        """Note the contracts of all services that are asked for while the block is open."""
+        asked: set[type[Any]] = set()
+        cls._watchers.append(asked)
+        try:
+            yield asked
+        finally:
+            # By identity: two sets may hold the same.
+            cls._watchers[:] = [each for each in cls._watchers if each is not asked]
+
     def now(self) -> datetime:
         """``instant``, which stands until a test moves it."""
         return self.instant
@@ -63,6 +78,8 @@ class TestContext:
         Raises:
             ServiceUnavailable: none was given.
         """
+        for asked in self._watchers:
+            asked.add(contract)
         if contract not in self.services:
             raise ServiceUnavailable(f"{contract.__name__} is not available: no host in this test")
         return self.services[contract]  # type: ignore[return-value]  # the test chose it to fit
