@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +14,7 @@ import trio
 
 from alicia_scheduler.api.errors import ServiceUnavailable
 from alicia_scheduler.api.model import EventExecution
+from alicia_scheduler.host.asyncio_threads import AsyncioThreads
 from alicia_scheduler.host.loader import PluginRecord
 from alicia_scheduler.host.progress import Progress
 from alicia_scheduler.host.secrets.vault import Secrets
@@ -72,6 +73,7 @@ class Surroundings:
         state_dir: the host's directory, or None when it keeps nothing.
         calls: None until the kernel is there.
         parts: the names of those that have not ended, for people.
+        asyncio: the loops of plugins that use asyncio libraries.
     """
 
     instance: str
@@ -82,6 +84,7 @@ class Surroundings:
     state_dir: Path | None = None
     calls: Calls | None = None
     parts: set[str] = field(default_factory=set)
+    asyncio: AsyncioThreads = field(default_factory=AsyncioThreads)
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
@@ -130,3 +133,6 @@ class HostContext:
 
     async def run_sync(self, function: Callable[..., T], *args: Any) -> T:
         return await trio.to_thread.run_sync(function, *args, abandon_on_cancel=True)
+
+    async def run_asyncio(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+        return await self._surroundings.asyncio.of(self.plugin).run(function, *args)

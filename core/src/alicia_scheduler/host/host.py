@@ -115,6 +115,7 @@ class Host:
         async with (
             SqliteStore.open(store_file) as store,
             Records.running(store, self.notifier, self.clock, journal=journal) as records,
+            surroundings.asyncio.running(),
             services_running(checked.services, surroundings),
             sinks_running(checked.sinks, surroundings, records),
             actions.running(),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+import weakref
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, ClassVar, TypeVar
 import trio
 
 from alicia_scheduler.api import EventExecution, Permanent, ServiceUnavailable
+from alicia_scheduler.host.asyncio_threads import AsyncioThread
 
 __all__ = ["TestContext"]
 
@@ -54,6 +56,8 @@ class TestContext:
         self.settings = settings
         self.told: list[tuple[str, str]] = []
         self.service_calls: dict[str, Callable[[Any, EventExecution], Awaitable[object]]] = {}
+        self._asyncio = AsyncioThread(plugin)
+        weakref.finalize(self, self._asyncio.close)
         self.instant = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
     @classmethod
@@ -103,3 +107,8 @@ class TestContext:
     async def run_sync(self, function: Callable[..., T], *args: Any) -> T:
         """Run ``function`` in a thread, as the host does."""
         return await trio.to_thread.run_sync(function, *args, abandon_on_cancel=True)
+
+    async def run_asyncio(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+        """Await ``function`` in an asyncio loop, as the host does; the loop ends with this
+        context."""
+        return await self._asyncio.run(function, *args)
