@@ -14,10 +14,11 @@ MAY_IMPORT = {
     "store": {"api", "store"},
     "kernel": {"api", "kernel"},
     "host": {"api", "config", "store", "kernel", "host"},
+    "embedding": {"api", "config", "kernel", "host", "embedding"},
     "control": {"api", "config", "kernel", "host", "control"},
     "foresight": {"api", "config", "store", "kernel", "host", "foresight"},
     "cli": {"api", "config", "store", "host", "control", "foresight", "cli"},
-    "testing": {"api", "config", "store", "kernel", "host", "testing"},
+    "testing": {"api", "config", "store", "kernel", "host", "embedding", "testing"},
 }
 """Arrows point one way: cli → control → host → kernel → api; store → api; config → api."""
 

@@ -23,7 +23,7 @@ from alicia_scheduler.kernel.slots import CORRECTION, advance, first_slot
 if TYPE_CHECKING:
     from alicia_scheduler.kernel.kernel import Kernel
 
-__all__ = ["Difference", "save_event", "sync_origin"]
+__all__ = ["Difference", "remove_event", "save_event", "sync_origin"]
 
 SCHEDULE_FIELDS = (
     "schedule_type",
@@ -66,6 +66,18 @@ async def save_event(kernel: Kernel, event: ScheduledEvent) -> EventRecord:
     await _save(kernel, [event], known, difference)
     entry = kernel.catalog.get(event.event_id)
     return entry.record if entry else known[event.event_id]
+
+
+async def remove_event(kernel: Kernel, event_id: str) -> None:
+    """Remove an event and cancel what of it is under way; its executions stay as history.
+
+    Raises:
+        KeyError: there is no such event.
+    """
+    record = (await _known(kernel, [event_id])).get(event_id)
+    if record is None:
+        raise KeyError(event_id)
+    await _remove(kernel, [record], Difference())
 
 
 async def sync_origin(kernel: Kernel, origin: str, events: Sequence[ScheduledEvent]) -> Difference:

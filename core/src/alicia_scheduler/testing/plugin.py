@@ -4,19 +4,21 @@
 - ``mosquitto``: a running :class:`~alicia_scheduler.testing.mosquitto.Mosquitto`, on a free port;
   where none is installed the test is skipped, and with ``ALICIA_REQUIRE_MOSQUITTO`` it fails.
 - ``recorder_sink``: a :class:`~alicia_scheduler.testing.recording.RecorderSink`.
-- ``virtual_clock``: a :class:`~alicia_scheduler.testing.clock.VirtualClock` under trio's
-  autojumping clock: whenever all tasks wait, time jumps.
+- ``virtual_clock``: a :class:`~alicia_scheduler.testing.clock.VirtualClock`. A test that asks for
+  it, itself or by ``usefixtures``, runs under trio's autojumping clock: whenever all tasks wait,
+  time jumps.
 - ``host_in_memory``: opens hosts in memory,
   :func:`alicia_scheduler.testing.host.host_in_memory`.
 """
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -30,6 +32,25 @@ if TYPE_CHECKING:
 __all__ = ["fake_broker", "host_in_memory", "mosquitto", "recorder_sink", "virtual_clock"]
 
 pytest.register_assert_rewrite("alicia_scheduler.testing.contracts")
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Run tests that have a virtual clock in virtual time. pytest-trio would look for a clock among
+    the test's own arguments only."""
+    for item in items:
+        function = getattr(item, "function", None)
+        if "virtual_clock" in getattr(item, "fixturenames", ()) and inspect.iscoroutinefunction(
+            function
+        ):
+            item.add_marker(pytest.mark.trio(run=_run_in_virtual_time), append=False)
+
+
+def _run_in_virtual_time(main: Any, *, clock: Any = None, instruments: Any = ()) -> Any:
+    import trio
+    from trio.testing import MockClock
+
+    clock = clock or MockClock(autojump_threshold=0)
+    return trio.run(main, clock=clock, instruments=instruments)
 
 
 @pytest.fixture
@@ -67,7 +88,7 @@ def recorder_sink() -> RecorderSink:
 
 
 @pytest.fixture
-async def virtual_clock(autojump_clock: object) -> VirtualClock:
+async def virtual_clock() -> VirtualClock:
     """Virtual time, from the start of 2026 on."""
     from alicia_scheduler.testing.clock import VirtualClock
 
