@@ -15,9 +15,10 @@ MAY_IMPORT = {
     "kernel": {"api", "kernel"},
     "host": {"api", "config", "store", "kernel", "host"},
     "embedding": {"api", "config", "kernel", "host", "embedding"},
+    "pluginchecks": {"api", "config", "host", "pluginchecks"},
     "control": {"api", "config", "kernel", "host", "control"},
     "foresight": {"api", "config", "store", "kernel", "host", "foresight"},
-    "cli": {"api", "config", "store", "host", "control", "foresight", "cli"},
+    "cli": {"api", "config", "store", "host", "control", "foresight", "pluginchecks", "cli"},
     "testing": {"api", "config", "store", "kernel", "host", "embedding", "testing"},
 }
 """Arrows point one way: cli → control → host → kernel → api; store → api; config → api."""
