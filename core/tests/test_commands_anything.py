@@ -17,7 +17,7 @@ from alicia_scheduler.control.schema import answer_schema
 from alicia_scheduler.control.selection import Selection, selected_ids, selected_page
 from alicia_scheduler.kernel import listing
 from alicia_scheduler.kernel.definitions import save_event
-from alicia_scheduler.testing.host import running_host
+from alicia_scheduler.testing.configured import running_host
 from alicia_scheduler.testing.kernel import make_event
 
 ADMIN = Caller(door="python", name="tester", permission=Permission.ADMIN)

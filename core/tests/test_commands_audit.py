@@ -12,7 +12,7 @@ from alicia_scheduler.control.control import Control
 from alicia_scheduler.host import audit
 from alicia_scheduler.host.audit import AuditLog
 from alicia_scheduler.testing.clock import VirtualClock
-from alicia_scheduler.testing.host import running_host
+from alicia_scheduler.testing.configured import running_host
 
 ADMIN = Caller(door="tcp", name="laptop", permission=Permission.ADMIN)
 READER = Caller(door="tcp", name="wall display", permission=Permission.READ)

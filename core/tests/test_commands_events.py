@@ -10,7 +10,7 @@ from alicia_scheduler.api import Caller, CommandError, Permission
 from alicia_scheduler.control.control import Control
 from alicia_scheduler.control.selection import SELECTION_LIMIT
 from alicia_scheduler.kernel.definitions import OtherRevision, remove_event, save_event
-from alicia_scheduler.testing.host import running_host
+from alicia_scheduler.testing.configured import running_host
 from alicia_scheduler.testing.kernel import make_event
 
 ADMIN = Caller(door="python", name="tester", permission=Permission.ADMIN, origin="api")
