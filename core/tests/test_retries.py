@@ -72,7 +72,14 @@ class Tries:
 
 async def execute(kernel, name, arguments):
     """Give a command to a kernel that runs without a host."""
-    host = SimpleNamespace(kernel=kernel, started=kernel.ready, commands=None)
+    host = SimpleNamespace(
+        kernel=kernel,
+        started=kernel.ready,
+        commands=None,
+        clock=kernel.clock,
+        notifier=kernel.notifier,
+        audit=SimpleNamespace(note=lambda *args: None),
+    )
     caller = Caller(door="test", name="test", permission=Permission.ADMIN)
     return await Control(host).execute(caller, name, arguments)
 
