@@ -81,9 +81,7 @@ def certificate():
 def test_certificate_and_key_are_files_beside_the_configuration(tmp_path, certificate):
     pem(tmp_path, "cert.pem", *certificate.cert_chain_pems)
     pem(tmp_path, "key.pem", certificate.private_key_pem)
-    loaded = read(
-        'listen = "0.0.0.0:8123"\ncertificate = "cert.pem"\nkey = "key.pem"', tmp_path
-    )
+    loaded = read('listen = "0.0.0.0:8123"\ncertificate = "cert.pem"\nkey = "key.pem"', tmp_path)
     assert loaded.issues == []
     assert loaded.control.certificate == tmp_path / "cert.pem"
 

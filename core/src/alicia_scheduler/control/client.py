@@ -349,6 +349,8 @@ async def _opened(
             host,
             path,
             max_message_size=ANSWER_LIMIT,
+            message_queue_size=256,
+            receive_buffer_size=64 * 1024,
         )
     except ssl.SSLCertVerificationError as error:
         raise NoHost(
