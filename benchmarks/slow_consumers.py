@@ -95,7 +95,7 @@ async def measure(folder: Path, count: int, total: int, pid: int) -> dict[str, o
     async with connected(folder) as session:
         subscription = await session.subscribe()
         stalled = [Stalled(folder) for _ in range(count)]
-        while (await session.request("state"))["connections"] < count + 1:
+        while (await session.request("state"))["connections"] < count + 1:  # noqa: ASYNC110
             await trio.sleep(0.01)
         before = resident(pid)
         peak, done = before, threading.Event()

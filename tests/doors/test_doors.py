@@ -1,4 +1,4 @@
-"""The doors of a host as a whole: opened when the schedule runs, and tried again where they fail."""
+"""The doors of a host as a whole: open when the schedule runs, tried again where they fail."""
 
 import socket
 from contextlib import asynccontextmanager

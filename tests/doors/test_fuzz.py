@@ -114,9 +114,13 @@ class Run:
                     await trio.sleep(0.05)
 
     async def measure(self):
+        told = 1
         while True:
             assert self.host.poll() is None, "the host is gone"
             self.memory.append((self.sent, resident(self.host)))
+            if self.sent >= self.total // 10 * told:
+                print(f"{self.sent} messages, {self.memory[-1][1] / 1e6:.1f} MB", flush=True)
+                told += 1
             await trio.sleep(0.25)
 
     async def fuzz(self, chance, tcp):
@@ -148,9 +152,10 @@ class Run:
         await stream.receive_some()
         if tcp:
             token = self.secret if fuzz.random.random() < 0.97 else fuzz.value()
-            await stream.send_all(
-                frame(json.dumps({"type": "auth", "access_token": token}).encode())
-            )
+            message = json.dumps({"type": "auth", "access_token": token}).encode()
+            await stream.send_all(frame(message))
+            if token != self.secret:
+                return
         fuzz.number = 0
         async with trio.open_nursery() as nursery:
             if fuzz.random.random() < 0.95:
