@@ -122,6 +122,7 @@ class TcpDoor:
             with self._keeper.unknown(peer):
                 wire, token = await self._let_in(stream, bucket, peer)
             if wire is not None and token is not None:
+                logger.info("%s came in with the token %s", peer, token.name)
                 await self._talk(wire, token, bucket)
             elif wire is not None:
                 await self._refuse(wire, peer)
