@@ -284,10 +284,8 @@ async def fails(kind, name, path):
             names = names if isinstance(names, tuple) else (names,)
             arguments = dict(zip(names, first, strict=True))
     try:
-        with trio.fail_after(20):
+        with trio.fail_after(5):  # a wrong page may have no end
             await function(**arguments)
-    except trio.TooSlowError:
-        raise
     except BaseException:  # noqa: BLE001 - whatever it is, the test does not pass
         return True
     return False
