@@ -8,10 +8,13 @@ import msgspec
 
 from alicia_scheduler.api.control import CommandError
 
-__all__ = ["SOCKET_FILE", "error_result", "ok_result", "parse_command"]
+__all__ = ["SOCKET_FILE", "WEBSOCKET_PATH", "error_result", "ok_result", "parse_command"]
 
 SOCKET_FILE = "alicia.sock"
 """Name of the Unix socket in the state directory."""
+
+WEBSOCKET_PATH = "/api/websocket"
+"""Where both doors answer; ``/`` is as good."""
 
 
 def parse_command(text: str | bytes, last_id: int) -> tuple[int, str, dict[str, Any]]:
