@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from alicia_scheduler.control.client import Whereabouts
     from alicia_scheduler.store.queries import Queries
 
-__all__ = ["Door", "door_options"]
+__all__ = ["Door", "door_and_target_options", "door_options", "state_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -118,23 +119,48 @@ class Door:
         fail(f"{error}; start it with: alicia run CONFIG", EXIT_NO_HOST)
 
 
+def state_options(command: F) -> F:
+    """Give a command that speaks to no host ``--config`` and ``--state-dir``, the two ways to say
+    where the state is."""
+    for option in reversed(DOOR_OPTIONS[:2]):
+        command = option(command)
+    return command
+
+
 def door_options(command: F) -> F:
     """Give a command the options that say which host is meant, and ``door`` as its argument."""
+    option = click.option("--url", envvar="ALICIA_URL", help="Address of a host: ws://… or wss://…")
+    return _with_door(command, option)
 
+
+def door_and_target_options(command: F) -> F:
+    """As :func:`door_options`, for a command whose ``--url`` may also be what an action asks: it
+    can be given twice, and an address that is no ``ws://`` one becomes its argument ``target``."""
+    option = click.option(
+        "--url",
+        multiple=True,
+        help="http://… or https://…: request this. ws://… or wss://…: the address of the host.",
+    )
+    return _with_door(command, option)
+
+
+def _with_door(command: F, url_option: Callable[[Any], Any]) -> F:
     @functools.wraps(command)
     def wrapped(
         *args: Any,
         config: str | None,
         state_dir: str | None,
-        url: str | None,
+        url: str | tuple[str, ...] | None,
         token: str | None,
         token_file: str | None,
         cafile: str | None,
         **options: Any,
     ) -> Any:
+        if isinstance(url, tuple):
+            url, options["target"] = _apart(url)
         if url is None:
             return command(*args, door=Door(config, state_dir), **options)
-        if not url.startswith(("ws://", "wss://")):
+        if not url.startswith(HOST_SCHEMES):
             raise click.UsageError(f"--url {url!r} must begin with ws:// or wss://")
         if _typed("config") or _typed("state_dir"):
             raise click.UsageError("give --url, or --config or --state-dir, not both")
@@ -142,10 +168,21 @@ def door_options(command: F) -> F:
             token = _read_token(token_file)
         return command(*args, door=Door(url=url, token=token, cafile=cafile), **options)
 
-    for option in reversed(DOOR_OPTIONS):
+    for option in reversed((*DOOR_OPTIONS[:2], url_option, *DOOR_OPTIONS[2:])):
         wrapped = option(wrapped)
     return wrapped  # type: ignore[return-value]
 
+
+def _apart(urls: tuple[str, ...]) -> tuple[str | None, str | None]:
+    """The address of the host and what an action asks, each at most once."""
+    hosts = [url for url in urls if url.startswith(HOST_SCHEMES)]
+    targets = [url for url in urls if not url.startswith(HOST_SCHEMES)]
+    if len(hosts) > 1 or len(targets) > 1:
+        raise click.UsageError("give --url once for the host and once for the request")
+    return next(iter(hosts), os.environ.get("ALICIA_URL")), next(iter(targets), None)
+
+
+HOST_SCHEMES = ("ws://", "wss://")
 
 DOOR_OPTIONS = (
     click.option(
@@ -160,7 +197,6 @@ DOOR_OPTIONS = (
         envvar="ALICIA_STATE_DIR",
         help="State directory of the host (default: ./state).",
     ),
-    click.option("--url", envvar="ALICIA_URL", help="Address of a host: ws://… or wss://…"),
     click.option(
         "--token",
         envvar="ALICIA_TOKEN",

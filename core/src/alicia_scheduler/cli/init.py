@@ -118,7 +118,7 @@ def _event_id(text: str) -> str:
     from alicia_scheduler.config.events import EVENT_ID
 
     if EVENT_ID.fullmatch(text) is None:
-        raise click.BadParameter(f"{text!r}: up to 128 of A-Z a-z 0-9 . _ -, not one of . _ - first")
+        raise click.BadParameter(f"{text!r}: 1 to 128 of A-Z a-z 0-9 . _ - are an id")
     return text
 
 

@@ -35,12 +35,11 @@ def elapsed(seconds: float) -> str:
     seconds = int(seconds)
     if seconds < 60:
         return f"{seconds} s"
-    for place, (unit, length) in enumerate(UNITS):
-        whole, rest = divmod(seconds, length)
-        if whole:
-            break
-    if place + 1 < len(UNITS):
+    place = next(at for at, (_, length) in enumerate(UNITS) if seconds >= length)
+    unit, length = UNITS[place]
+    whole, rest = divmod(seconds, length)
+    if place + 1 < len(UNITS) and whole < DETAILED:
         smaller, length = UNITS[place + 1]
-        if (part := rest // length) and whole < DETAILED:
-            return f"{whole} {unit} {part} {smaller}"
+        if rest >= length:
+            return f"{whole} {unit} {rest // length} {smaller}"
     return f"{whole} {unit}"
