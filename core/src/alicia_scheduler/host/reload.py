@@ -139,7 +139,7 @@ class Reloading:
         self._services = _by_name(checked.services)
         self._sinks = _by_name(checked.sinks)
         self._started = configuration
-        self._sink_tables = configuration.sinks
+        self._sink_tables: Tables = configuration.sinks
         self._one_at_a_time = trio.Lock()
 
     async def reload(self, *, dry_run: bool = False) -> ReloadPlan:
