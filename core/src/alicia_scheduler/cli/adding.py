@@ -138,7 +138,7 @@ def _create(
             answer = door.answer("events/create", event=definition, **more)
         except CommandError as error:
             refused = True
-            complain(f"{definition.get('event_id', 'the event')}: {explained(error)}")
+            complain(f"{definition.get('event_id', 'the event')}: {_why(error)}")
             continue
         answers.append(answer)
         if not as_json:
@@ -147,6 +147,12 @@ def _create(
         print_json(answers if len(definitions) != 1 else next(iter(answers), None))
     if refused:
         sys.exit(EXIT_NO)
+
+
+def _why(error: CommandError) -> str:
+    if error.code == "conflict":
+        return "there is an event of this id already; change it with `alicia events edit`"
+    return explained(error)
 
 
 def explained(error: CommandError) -> str:

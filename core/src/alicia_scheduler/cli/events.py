@@ -9,7 +9,7 @@ from typing import Any
 import click
 import msgspec
 
-from alicia_scheduler.api.model import EventState, from_epoch
+from alicia_scheduler.api.model import EventState, ScheduledEvent, from_epoch
 from alicia_scheduler.cli.adding import add
 from alicia_scheduler.cli.completion import complete_events
 from alicia_scheduler.cli.door import Door, door_options
@@ -57,7 +57,7 @@ def list_events(events: tuple[str, ...], tag: str | None, door: Door, as_json: b
 @door_options
 @json_option
 def show(event: str, door: Door, as_json: bool) -> None:
-    """Show one event: what it is, how it stands. Needs no running host."""
+    """Show one event: what it is beyond the defaults, how it stands. Needs no running host."""
     record = one_event(door, event)
     if as_json:
         print_json(record)
@@ -244,10 +244,11 @@ def _facts(record: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     yield "runs", f"{runs}, {record['failure_count']} failed"
     yield "failing since", told_time(_instant(record["failing_since"]))
     ours = {"event_id", "revision", "origin", "enabled", *EventState.__struct_fields__}
+    usual = {item.name: item.default for item in msgspec.structs.fields(ScheduledEvent)}
     for name, value in record.items():
         if name in ("created_at", "updated_at", "starts_at", "ends_at"):
             yield name.replace("_", " "), told_time(_instant(value))
-        elif name not in ours and value not in (None, [], "", {}):
+        elif name not in ours and value not in (None, [], "", {}, usual.get(name)):
             yield name.replace("_", " "), _shown(value)
 
 
