@@ -22,6 +22,7 @@ from trio_websocket import (
     WebSocketConnection,
     wrap_client_stream,
 )
+from wsproto.utilities import ProtocolError
 
 from alicia_scheduler.api.control import CommandError
 from alicia_scheduler.control.messages import SOCKET_FILE, WEBSOCKET_PATH
@@ -219,8 +220,8 @@ class HostSession:
             await answer.arrived.wait()
         finally:
             self._waiting.pop(number, None)
-        if self._gone is not None and not answer.message:
-            raise self._gone
+        if not answer.message:
+            raise self._gone or NoHost("the connection ended")
         if answer.message.get("type") == "pong":
             return number, None
         if not answer.message["success"]:
@@ -312,6 +313,12 @@ async def connected(
             nursery.cancel_scope.cancel()
     except* _EndedEarly as group:
         failure = NoHost(f"{_shown(where)} ended the connection before it was open")
+        failure.__cause__ = group
+    except* ConnectionRejected as group:
+        failure = NoHost(f"{_shown(where)} refuses the connection: {_rejection(group)}")
+        failure.__cause__ = group
+    except* (ProtocolError, ValueError) as group:
+        failure = NoHost(f"what answers at {_shown(where)} is no Alicia host")
         failure.__cause__ = group
     if isinstance(failure, trio.TooSlowError):
         raise NoHost(f"no host answers at {_shown(where)} for {timeout:g} s") from failure
@@ -420,6 +427,13 @@ def _refusal(error: dict[str, Any]) -> CommandError:
         hint=error.get("hint"),
         path=tuple(error.get("path", ())),
     )
+
+
+def _rejection(group: BaseExceptionGroup[ConnectionRejected]) -> str:
+    (error,) = group.exceptions
+    body = error.body if isinstance(error, ConnectionRejected) else None
+    status = f"HTTP {error.status_code}" if isinstance(error, ConnectionRejected) else str(error)
+    return f"{status} {body.decode(errors='replace').strip()[:200] if body else ''}".strip()
 
 
 def _shown(where: Whereabouts) -> str:

@@ -1,9 +1,9 @@
 """Tokens for the TCP door: who may come in from elsewhere, by what name, to do what.
 
-A token's secret is shown once, when it is made. Kept is its SHA-256 digest: the secret is 256 random
-bits, so nothing is gained by a slower hash. All tokens are in one file of the state directory that
-nobody but its owner can read, replaced as a whole at every change; a running host looks at it
-whenever somebody comes in, and once in a while for those who are.
+A token's secret is shown once, when it is made. Kept is its SHA-256 digest: the secret has 256
+random bits, so nothing is gained by a slower hash. All tokens are in one file of the state
+directory that nobody but its owner can read, replaced as a whole at every change; a running host
+looks at it whenever somebody comes in, and every few seconds for those who are.
 """
 
 from __future__ import annotations
