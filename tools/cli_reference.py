@@ -80,8 +80,7 @@ def _option(item: click.Parameter, context: click.Context) -> tuple[str, str] | 
 def _prose(text: str) -> str:
     """click's help text as Markdown: what is not to be re-wrapped there is code here."""
     paragraphs = []
-    for paragraph in re.split(r"\n\s*\n", inspect.cleandoc(text)):
-        paragraph = inspect.cleandoc(paragraph)
+    for paragraph in map(inspect.cleandoc, re.split(r"\n\s*\n", inspect.cleandoc(text))):
         if paragraph.startswith("\b"):
             lines = [line.strip() for line in paragraph.splitlines()[1:]]
             paragraphs.append("```text\n" + "\n".join(lines) + "\n```")

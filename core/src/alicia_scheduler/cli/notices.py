@@ -26,6 +26,9 @@ WORDS = {
     "execution_output": ("output", "dim"),
     "error": ("error", "bold red"),
 }
+NOTICEABLE = 0.05
+"""Seconds of lateness that are worth a word."""
+
 MOST = 200
 """Characters of an error or a message; the rest is in `alicia executions show`."""
 
@@ -37,7 +40,8 @@ def notice_parts(notification: Mapping[str, Any]) -> tuple[str, str, str, str]:
     data = notification.get("event_data")
     data = data if isinstance(data, Mapping) else {}
     word, style = WORDS.get(kind, (kind.replace("_", " "), ""))
-    return _time(notification.get("timestamp")), printable(word), style, " ".join(_rest(kind, data))
+    rest = ", ".join(filter(None, _rest(kind, data)))
+    return _time(notification.get("timestamp")), printable(word), style, rest
 
 
 def _time(value: Any) -> str:
@@ -70,14 +74,14 @@ def _of_execution(data: Mapping[str, Any]) -> Iterator[str]:
     if isinstance(duration, (int, float)):
         yield f"after {elapsed(duration)}"
     elif isinstance(lateness, (int, float)):
-        yield f"{elapsed(max(lateness, 0))} late" if lateness >= 0.0005 else "on time"
+        yield f"{elapsed(lateness)} late" if lateness >= NOTICEABLE else ""
     if data.get("retry_count"):
         yield f"attempt {data['retry_count'] + 1}"
     following = data.get("next_attempt_at")
     if isinstance(following, (int, float)):
         yield f"next attempt {told_time(from_epoch(following), datetime.now(UTC))}"
     if data.get("trigger") not in (None, "schedule"):
-        yield f"({printable(str(data['trigger']))})"
+        yield printable(str(data["trigger"]))
     yield ": ".join(filter(None, (_text(data, "reason"), _text(data, "error_message"))))
 
 

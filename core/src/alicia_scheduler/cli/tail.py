@@ -104,11 +104,11 @@ class _Printer:
             return
         at, word, style, rest = notice_parts(notification)
         if self._console is None:
-            click.echo(f"{at}  {word:<11}  {rest}".rstrip())
+            click.echo(f"{at}  {word:<13}  {rest}".rstrip())
             return
         from rich.text import Text
 
-        line = Text.assemble((at, "dim"), "  ", (f"{word:<11}", style), "  ", rest)
+        line = Text.assemble((at, "dim"), "  ", (f"{word:<13}", style), "  ", rest)
         self._console.print(line, soft_wrap=True)
 
 
@@ -207,8 +207,9 @@ async def _watched(session: HostSession) -> AsyncIterator[None]:
         except (NoHost, CommandError, _PipeClosed) as error:
             failure = error
         nursery.cancel_scope.cancel()
-    if failure is not None or gone is not None:
-        raise failure or gone or NoHost()
+    ended = failure or gone
+    if ended is not None:
+        raise ended
 
 
 @asynccontextmanager
