@@ -45,7 +45,8 @@ class Terminal:
             env=environment,
             cwd=cwd,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(theirs, termios.TIOCSCTTY, 0),
+            # There are no threads here. It makes Ctrl-C a signal for the command.
+            preexec_fn=lambda: fcntl.ioctl(theirs, termios.TIOCSCTTY, 0),  # noqa: PLW1509
         )
 
     def __enter__(self):
@@ -62,6 +63,12 @@ class Terminal:
     def text(self):
         """What was drawn, without the commands to the terminal."""
         return self.plain(self.recorded)
+
+    @property
+    def picture(self):
+        """The last picture of a program that draws one over the other, once it is whole."""
+        pictures = self.recorded.split("\x1b[H")
+        return self.plain(pictures[-2]) if len(pictures) > 1 else ""
 
     @property
     def settings(self):
