@@ -32,7 +32,7 @@ action = { type = "script_execution", command = ["/bin/sleep", "600"] }
 [events.broken]
 schedule_type = "interval"
 schedule_config = { type = "seconds", value = 2 }
-action = { type = "script_execution", shell = true, command = "printf 'no \\\\033[31mway' >&2; false" }
+action = { type = "script_execution", shell = true, command = "printf '\\\\033[31mway' >&2; false" }
 max_retries = 0
 
 [events.yearly]
