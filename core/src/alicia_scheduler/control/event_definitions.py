@@ -16,6 +16,7 @@ from alicia_scheduler.api.errors import ConfigError
 from alicia_scheduler.api.model import EventRecord, ScheduledEvent, Status
 from alicia_scheduler.config.events import EventTable
 from alicia_scheduler.control.command import Answer, Arguments, Command, Request
+from alicia_scheduler.control.refusals import issue_json
 from alicia_scheduler.control.selection import (
     Outcome,
     Selection,
@@ -290,16 +291,12 @@ def _sound(checked: CheckedEvent, *, allow_unresolved: bool) -> ScheduledEvent:
             first.message,
             hint=first.hint,
             path=first.path,
-            details={"issues": [_issue(issue) for issue in checked.issues]} if others else None,
+            details={"issues": [issue_json(issue) for issue in checked.issues]} if others else None,
         )
     if checked.unresolved and not allow_unresolved:
         hint = "install what brings it, or say allow_unresolved"
         raise CommandError("not_supported", checked.unresolved[0], hint=hint)
     return checked.event
-
-
-def _issue(issue: ConfigError) -> dict[str, Any]:
-    return {"path": list(issue.path), "message": issue.message, "hint": issue.hint}
 
 
 async def _saved(

@@ -17,7 +17,7 @@ from alicia_scheduler.api.descriptors import ActionType, ScheduleType
 from alicia_scheduler.api.errors import ConfigError, Permanent
 from alicia_scheduler.api.model import EventExecution, Notification, from_epoch
 from alicia_scheduler.config.document import Document
-from alicia_scheduler.config.load import configuration
+from alicia_scheduler.config.load import configuration, load
 from alicia_scheduler.host.check import check_configuration
 from alicia_scheduler.host.host import Host
 from alicia_scheduler.host.loader import Contributions, PluginRecord
@@ -139,8 +139,8 @@ async def running_host(
 
     Args:
         text: the configuration, as TOML.
-        state_dir: where the host keeps what it knows; None for memory. Files that the
-            configuration names are beside it.
+        state_dir: where the host keeps what it knows, with ``home.toml`` beside it; None for
+            memory.
         before: is given the host before it starts, e.g. to give it its commands.
     """
     ran: list[tuple[ActionConfig, EventExecution]] = []
@@ -157,13 +157,24 @@ async def running_host(
         ),
     )
     registry = Registry([record])
-    name = str(state_dir.parent / "home.toml") if state_dir is not None else "home.toml"
-    loaded = configuration(Document.parse(text, name))
+    if state_dir is None:
+        loaded = configuration(Document.parse(text, "home.toml"))
+    else:
+        file = state_dir.parent / "home.toml"
+        file.write_text(text)
+        loaded = load(file)
     clock = VirtualClock()
     checked = check_configuration(loaded, registry, now=clock.now())
     if checked.issues:
         raise checked.issues[0]
-    host = Host(loaded.settings, checked, registry, state_dir=state_dir, clock=clock)
+    host = Host(
+        loaded.settings,
+        checked,
+        registry,
+        state_dir=state_dir,
+        clock=clock,
+        configuration=loaded if state_dir is not None else None,
+    )
     under_test = HostUnderTest(host, clock, ran)
     host.notifier.listen(under_test.notifications.append)
     if before is not None:
