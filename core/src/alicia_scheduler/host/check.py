@@ -22,7 +22,6 @@ from alicia_scheduler.config.limits import check_limit
 from alicia_scheduler.config.load import Configuration
 from alicia_scheduler.config.plain import plain_all
 from alicia_scheduler.config.wording import suggest
-from alicia_scheduler.host.loader import PluginStatus
 from alicia_scheduler.host.recipes import Recipe, read_options
 from alicia_scheduler.host.registry import Family, Offer, Registry, action_of, check_action
 from alicia_scheduler.host.resolver import exclusions_of
@@ -127,7 +126,7 @@ def _take_plugin_settings(
 ) -> None:
     """Give each active plugin its own keys of ``[plugins.<name>]``."""
     for plugin in registry.plugins:
-        if plugin.status is not PluginStatus.ACTIVE:
+        if not plugin.in_use:
             continue
         raw = configuration.plugins.get(plugin.name, {})
         own = {key: value for key, value in raw.items() if key not in PLUGIN_KEYS}
