@@ -44,6 +44,8 @@ class LazyGroup(click.Group):
             # failure. The imports below take long enough for a supervisor to change its mind.
             signal.signal(signal.SIGTERM, _leave)
             signal.signal(signal.SIGINT, _leave)
+            # It asks for the configuration to be read, which is about to happen.
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
         module, attribute, _ = VERBS[cmd_name]
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command

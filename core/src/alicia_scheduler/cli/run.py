@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 import trio
 
-from alicia_scheduler.api.errors import StoreError
+from alicia_scheduler.api.errors import AliciaError, StoreError
 from alicia_scheduler.api.model import Notification
 from alicia_scheduler.cli.configured import findings_of, load_checked, warnings_of
 from alicia_scheduler.cli.output import fail
@@ -78,6 +78,7 @@ def run(config: str) -> None:
         registry,
         state_dir=configuration.state_dir,
         history=configuration.history,
+        configuration=configuration,
     )
     tally: Counter[str] = Counter()
     host.notifier.listen(lambda notification: _count(tally, notification))
@@ -97,6 +98,7 @@ async def _until_signal(
 ) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_obey_signals, host, nursery, resort)
+        nursery.start_soon(_obey_hangups, host)
         nursery.start_soon(_answer_commands, Control(host), state_dir)
         nursery.start_soon(_warn_ahead, host, look_ahead)
         await host.run()
@@ -126,6 +128,20 @@ async def _answer_commands(control: Control, state_dir: Path) -> None:
         await trio.sleep(DOOR_EVERY)
 
 
+async def _obey_hangups(host: Host) -> None:
+    """Reload the configuration at each SIGHUP, which systemd's ``ExecReload=`` sends."""
+    with trio.open_signal_receiver(signal.SIGHUP) as received:
+        async for _ in received:
+            await host.started.wait()
+            try:
+                await host.reload()
+            except AliciaError as error:
+                logger.error("the configuration was not reloaded: %s", error)
+                host.notifier.error(
+                    f"the configuration was not reloaded: {error}", kind="configuration"
+                )
+
+
 async def _obey_signals(host: Host, nursery: trio.Nursery, resort: LastResort) -> None:
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
         host_told = False
@@ -135,7 +151,7 @@ async def _obey_signals(host: Host, nursery: trio.Nursery, resort: LastResort) -
                 nursery.cancel_scope.deadline = trio.current_time() + CANCELLED
                 resort.hurry(AT_ONCE)
             else:
-                resort.start()
+                resort.start(host.drain_timeout + CLOSING)
                 host.stop()
             host_told = True
 

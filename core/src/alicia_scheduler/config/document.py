@@ -96,6 +96,15 @@ class Document:
                 raise ConfigError(message, file=name, line=document.line_of(path))
         return document
 
+    def defines(self, path: Sequence[str | int]) -> bool:
+        """Whether there is something at ``path``."""
+        value: Any = self.data
+        for step in path:
+            if not isinstance(value, dict) or step not in value:
+                return False
+            value = value[step]
+        return True
+
     def line_of(self, path: Sequence[str | int]) -> int | None:
         """The line, counted from 1, where the value at ``path`` is named.
 

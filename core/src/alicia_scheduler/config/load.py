@@ -14,6 +14,7 @@ from alicia_scheduler.api.zones import load_timezone
 from alicia_scheduler.config.calendars import read_calendar
 from alicia_scheduler.config.convert import convert_all
 from alicia_scheduler.config.document import Document
+from alicia_scheduler.config.includes import merged, read_included
 from alicia_scheduler.config.limits import read_limits
 from alicia_scheduler.config.secrets import SecretSource, secret_sources
 from alicia_scheduler.config.settings import HistorySettings, Settings, check_timezone
@@ -51,7 +52,8 @@ class Configuration:
         calendars: the days of ``[calendars.<name>]`` by name.
         secrets: where the values of ``[secrets]`` come from, by name.
         limits: the capacity of ``[limits.<name>]`` by name.
-        issues: every mistake found so far, with file and line, in order of lines.
+        issues: every mistake found so far, with file and line, in order of files and lines.
+        documents: the main file and those it includes.
     """
 
     file: Path
@@ -65,7 +67,7 @@ class Configuration:
     secrets: dict[str, SecretSource]
     limits: dict[str, int]
     issues: list[ConfigError]
-    document: Document = field(repr=False)
+    documents: tuple[Document, ...] = field(repr=False)
 
     @property
     def state_dir(self) -> Path:
@@ -79,15 +81,22 @@ class Configuration:
         return (self.file.parent / path).resolve()
 
     def locate(self, issue: ConfigError) -> ConfigError:
-        """``issue`` with this file and the line of its path.
+        """``issue`` with the file and the line of its path; one that has its file stays as it is.
 
         Its path counts from the document's outermost key, e.g. ``("events", "lamp", "name")``.
         """
-        return issue.located(self.document.name, self.document.line_of(issue.path))
+        if issue.file is not None:
+            return issue
+        main, *included = self.documents
+        document = main
+        if len(issue.path) > 1:
+            place = issue.path[:2]
+            document = next((each for each in included if each.defines(place)), main)
+        return issue.located(document.name, document.line_of(issue.path))
 
 
 def load(path: str | Path) -> Configuration:
-    """Read a configuration file. Mistakes in its content are listed in
+    """Read a configuration file and those it includes. Mistakes in their content are listed in
     :attr:`Configuration.issues`.
 
     Raises:
@@ -99,7 +108,8 @@ def load(path: str | Path) -> Configuration:
 def configuration(document: Document) -> Configuration:
     """The configuration that a document holds."""
     issues: list[ConfigError] = []
-    data = document.data
+    included = read_included(document, issues)
+    data = merged(document, included, issues)
     for key, value in data.items():
         if key not in TABLES:
             issues.append(_unknown(key, value))
@@ -121,10 +131,14 @@ def configuration(document: Document) -> Configuration:
         secrets=secret_sources(data.get("secrets", {}), issues),
         limits=read_limits(_named_tables(data, "limits", issues), issues),
         issues=issues,
-        document=document,
+        documents=(document, *included),
     )
-    issues[:] = sorted(map(loaded.locate, issues), key=lambda issue: issue.line or 0)
+    issues[:] = sorted(map(loaded.locate, issues), key=_place)
     return loaded
+
+
+def _place(issue: ConfigError) -> tuple[str, int]:
+    return issue.file or "", issue.line or 0
 
 
 def _settings(raw: object, issues: list[ConfigError]) -> Settings:

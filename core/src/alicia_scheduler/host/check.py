@@ -86,16 +86,27 @@ def disabled_plugins(configuration: Configuration) -> set[str]:
 
 
 def check_configuration(
-    configuration: Configuration, registry: Registry, *, now: datetime
+    configuration: Configuration,
+    registry: Registry,
+    *,
+    now: datetime,
+    running: Secrets | None = None,
 ) -> Checked:
-    """Check everything, collecting all mistakes; each has the file and the line it stands on."""
+    """Check everything, collecting all mistakes; each has the file and the line it stands on.
+
+    Args:
+        running: the secrets of a host that runs with this registry, for another configuration of
+            it: its plugins keep the settings they have, and what is read while checking is kept
+            out of what the host tells, too.
+    """
+    redactor = running.redactor if running is not None else None
     checked = Checked(
         calendars=configuration.calendars,
         limits=configuration.limits,
-        secrets=Secrets(configuration.secrets, configuration.file.parent),
+        secrets=Secrets(configuration.secrets, configuration.file.parent, redactor=redactor),
     )
     found: list[ConfigError] = []
-    _take_plugin_settings(configuration, registry, found)
+    _check_plugin_settings(configuration, registry, found, take=running is None)
     checked.services = [
         ConfiguredService(offer, config)
         for offer, config in _parts(
@@ -121,10 +132,10 @@ def check_configuration(
     return checked
 
 
-def _take_plugin_settings(
-    configuration: Configuration, registry: Registry, found: list[ConfigError]
+def _check_plugin_settings(
+    configuration: Configuration, registry: Registry, found: list[ConfigError], *, take: bool
 ) -> None:
-    """Give each active plugin its own keys of ``[plugins.<name>]``."""
+    """Check the own keys of each active plugin in ``[plugins.<name>]``, and give it these."""
     for plugin in registry.plugins:
         if not plugin.in_use:
             continue
@@ -133,7 +144,8 @@ def _take_plugin_settings(
         path = ("plugins", plugin.name)
         settings = plugin.contributions.settings
         if settings is not None:
-            plugin.settings = convert_all(own, settings, found, path=path)
+            converted = convert_all(own, settings, found, path=path)
+            plugin.settings = converted if take else plugin.settings
         elif own:
             convert_all(own, PluginTable, found, path=path)
 

@@ -35,13 +35,14 @@ class HistoryKeeper:
 
     Attributes:
         trimmed: executions deleted so far.
+        settings: as given; others count from the next walk on.
     """
 
     def __init__(self, store: Store, clock: Clock, settings: HistorySettings) -> None:
         self.trimmed = 0
         self._store = store
         self._clock = clock
-        self._settings = settings
+        self.settings = settings
         self._ended = 0
         self._walked = clock.elapsed()
         self._enough = trio.Event()
@@ -68,7 +69,7 @@ class HistoryKeeper:
                 logger.warning("the history could not be trimmed: %s", error)
 
     async def _walk(self) -> None:
-        settings = self._settings
+        settings = self.settings
         while deleted := await self._store.trim(
             older_than=self._clock.now() - timedelta(seconds=settings.max_age)
             if settings.max_age

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import trio
 
 from alicia_scheduler.api.control import Commands
+from alicia_scheduler.api.model import ScheduledEvent
+from alicia_scheduler.config.load import Configuration
 from alicia_scheduler.config.settings import HistorySettings, Settings
 from alicia_scheduler.host.actions import OpenActions
 from alicia_scheduler.host.calls import ServiceCalls
@@ -18,6 +21,7 @@ from alicia_scheduler.host.finishing import Finishing
 from alicia_scheduler.host.history import HistoryKeeper
 from alicia_scheduler.host.kernelsettings import kernel_settings
 from alicia_scheduler.host.registry import Registry
+from alicia_scheduler.host.reload import Reloading, ReloadPlan, Running
 from alicia_scheduler.host.resolver import Resolver
 from alicia_scheduler.host.services import services_running
 from alicia_scheduler.host.sinks import sinks_running
@@ -48,6 +52,8 @@ class Host:
         state_dir: where the store lives; None keeps everything in memory.
         clock: the source of time.
         history: how much of the past is kept.
+        configuration: what all this came from, when it came from a file; :meth:`reload` reads it
+            anew.
 
     Attributes:
         kernel: None until it is there.
@@ -63,6 +69,7 @@ class Host:
         state_dir: Path | None,
         clock: Clock | None = None,
         history: HistorySettings | None = None,
+        configuration: Configuration | None = None,
     ) -> None:
         self.clock = clock or SystemClock()
         self.notifier = Notifier(self.clock, redact=checked.secrets.redactor.data)
@@ -74,6 +81,8 @@ class Host:
         self._registry = registry
         self._state_dir = state_dir
         self._history = history or HistorySettings()
+        self._configuration = configuration
+        self._reloading: Reloading | None = None
         self._stop_wanted = False
         self._parts: set[str] = set()
 
@@ -101,6 +110,26 @@ class Host:
         if self.kernel is not None:
             self.kernel.hurry()
 
+    @property
+    def drain_timeout(self) -> float:
+        """Seconds that running executions get to end when the host stops."""
+        return (self.kernel.settings if self.kernel else self._settings).drain_timeout
+
+    async def reload(self, *, dry_run: bool = False) -> ReloadPlan:
+        """Read the configuration file again and make it the one in force: see
+        :meth:`Reloading.reload`.
+
+        Args:
+            dry_run: only say what would change.
+
+        Raises:
+            ReloadRefused: it has mistakes; nothing was changed.
+            ValueError: this host did not come from a file, or its schedule does not run.
+        """
+        if self._reloading is None or not self.started.is_set():
+            raise ValueError("there is no configuration file that this host could reload")
+        return await self._reloading.reload(dry_run=dry_run)
+
     def still_open(self) -> list[str]:
         """What keeps a stop from coming to its end, for people."""
         executions = self.kernel.runner.still_open() if self.kernel is not None else []
@@ -121,8 +150,8 @@ class Host:
         async with (
             SqliteStore.open(store_file) as store,
             Records.running(store, self.notifier, self.clock, journal=journal) as records,
-            services_running(checked.services, surroundings),
-            sinks_running(checked.sinks, surroundings, records),
+            services_running(checked.services, surroundings) as services,
+            sinks_running(checked.sinks, surroundings, records) as sinks,
             actions.running(),
         ):
             resolver = Resolver(
@@ -143,21 +172,38 @@ class Host:
             records.begun_anew = self._bring_back
             for incident in store.incidents:
                 self.notifier.error(incident, kind="store")
+            history = HistoryKeeper(store, self.clock, self._history)
+            if self._configuration is not None:
+                running = Running(
+                    registry=self._registry,
+                    kernel=self.kernel,
+                    resolver=resolver,
+                    secrets=checked.secrets,
+                    services=services,
+                    sinks=sinks,
+                    history=history,
+                )
+                self._reloading = Reloading(self._configuration, checked, running)
             if not self._stop_wanted:
-                await self._run_kernel(self.kernel, surroundings)
+                await self._run_kernel(self.kernel, surroundings, history)
 
     async def _bring_back(self) -> None:
         """The store is another one: what the configuration defines is there at once, and what
         only this store knows comes alive."""
         if self.kernel is not None:
-            await sync_origin(self.kernel, "file", self._checked.events)
+            await sync_origin(self.kernel, "file", self._events())
             await take_over(self.kernel)
 
-    async def _run_kernel(self, kernel: Kernel, surroundings: Surroundings) -> None:
+    def _events(self) -> Sequence[ScheduledEvent]:
+        """Those of the configuration in force."""
+        return self._reloading.events if self._reloading is not None else self._checked.events
+
+    async def _run_kernel(
+        self, kernel: Kernel, surroundings: Surroundings, history: HistoryKeeper
+    ) -> None:
         sync = partial(sync_origin, kernel, "file", self._checked.events)
         difference = await kernel.records.insist(sync) or Difference()
         changes = ", ".join(f"{len(ids)} {what}" for what, ids in vars(difference).items() if ids)
-        history = HistoryKeeper(kernel.store, self.clock, self._history)
         self.notifier.listen(history.listen)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(run_kernel, kernel)

@@ -33,8 +33,9 @@ class LastResort:
         self._still_open = still_open
         self._ours, self._theirs = socket.socketpair()
 
-    def start(self) -> None:
-        """Begin to wait."""
+    def start(self, after: float | None = None) -> None:
+        """Begin to wait, for ``after`` seconds when that is another number by now."""
+        self._after = self._after if after is None else after
         threading.Thread(target=self._wait, name="last resort", daemon=True).start()
 
     def hurry(self, after: float) -> None:

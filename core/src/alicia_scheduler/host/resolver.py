@@ -57,6 +57,15 @@ class Resolver:
         self.finishing = finishing
         self._limits = limits
 
+    def reconfigure(
+        self,
+        settings: Settings,
+        calendars: Mapping[str, frozenset[date]],
+        limits: Collection[str],
+    ) -> None:
+        """Prepare events by other words of the configuration; what is prepared stays as it is."""
+        self._settings, self._calendars, self._limits = settings, calendars, limits
+
     def prepare(self, event: ScheduledEvent, anchor: datetime) -> Prepared:
         action_type, raw_action = action_of(event.action)
         action = self._registry.action_types.get(action_type)

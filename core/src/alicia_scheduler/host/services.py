@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import trio
@@ -17,7 +17,7 @@ from alicia_scheduler.host.registry import Offer
 from alicia_scheduler.host.secrets.vault import Secrets
 from alicia_scheduler.host.supervision import Stop, keep_open
 
-__all__ = ["ConfiguredService", "in_start_order", "services_running"]
+__all__ = ["ConfiguredService", "SupervisedServices", "in_start_order", "services_running"]
 
 logger = logging.getLogger(__name__)
 
@@ -53,42 +53,64 @@ def in_start_order(services: Iterable[ConfiguredService]) -> list[ConfiguredServ
     return ordered
 
 
+@dataclass(eq=False)
+class _Supervised:
+    """A service that is kept running."""
+
+    service: ConfiguredService
+    stop: Stop = field(default_factory=Stop)
+    done: trio.Event = field(default_factory=trio.Event)
+
+
+class SupervisedServices:
+    """The services of a host, in the order in which they were started."""
+
+    def __init__(self, surroundings: Surroundings, nursery: trio.Nursery) -> None:
+        self._surroundings = surroundings
+        self._nursery = nursery
+        self._running: list[_Supervised] = []
+
+    async def start(self, services: Iterable[ConfiguredService]) -> None:
+        """Start services in the order they need each other. Each start is waited for, bounded: one
+        that fails or hangs is told, is tried again by its supervisor, and holds up nothing else."""
+        for service in in_start_order(services):
+            supervised = _Supervised(service)
+            self._running.append(supervised)
+            first_word = trio.Event()
+            self._nursery.start_soon(_supervise, supervised, self._surroundings, first_word)
+            with trio.move_on_after(START_TIMEOUT) as waiting:
+                await first_word.wait()
+            if waiting.cancelled_caught:
+                logger.warning("service %s takes long to start", service.offer.type.name)
+
+    async def stop(self, services: Collection[ConfiguredService] | None = None) -> None:
+        """Close these, or all, the one that was started last first; each within its bound."""
+        for supervised in self._running[::-1]:
+            if services is None or supervised.service in services:
+                supervised.stop.set()
+                await supervised.done.wait()
+                self._running.remove(supervised)
+
+
 @asynccontextmanager
 async def services_running(
     services: Sequence[ConfiguredService], surroundings: Surroundings
-) -> AsyncIterator[None]:
-    """Run the services while the block is open.
-
-    Each start is waited for, bounded: one that fails or hangs is told, is tried again by its
-    supervisor, and holds up nothing else.
-    """
-    stops: list[tuple[Stop, trio.Event]] = []
+) -> AsyncIterator[SupervisedServices]:
+    """Run the services while the block is open."""
     async with trio.open_nursery() as nursery:
+        running = SupervisedServices(surroundings, nursery)
         try:
-            for service in in_start_order(services):
-                stop, done = Stop(), trio.Event()
-                stops.append((stop, done))
-                first_word = trio.Event()
-                nursery.start_soon(_supervise, service, surroundings, stop, done, first_word)
-                with trio.move_on_after(START_TIMEOUT) as waiting:
-                    await first_word.wait()
-                if waiting.cancelled_caught:
-                    logger.warning("service %s takes long to start", service.offer.type.name)
-            yield
+            await running.start(services)
+            yield running
         finally:
             with trio.CancelScope(shield=True):
-                for stop, done in reversed(stops):
-                    stop.set()
-                    await done.wait()
+                await running.stop()
 
 
 async def _supervise(
-    service: ConfiguredService,
-    surroundings: Surroundings,
-    stop: Stop,
-    done: trio.Event,
-    first_word: trio.Event,
+    supervised: _Supervised, surroundings: Surroundings, first_word: trio.Event
 ) -> None:
+    service = supervised.service
     kind = service.offer.type
     context = surroundings.context(service.offer.plugin)
     running, notifier = surroundings.services, surroundings.notifier
@@ -112,10 +134,12 @@ async def _supervise(
                 lambda: _opened(service, context, surroundings.secrets),
                 up=up,
                 down=down,
-                stop=stop,
+                stop=supervised.stop,
             )
     finally:
-        done.set()
+        if kind.provides is not None:
+            running.down(kind.provides, "it was stopped")
+        supervised.done.set()
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -22,7 +22,7 @@ from alicia_scheduler.host.supervision import Backoff, describe_error
 from alicia_scheduler.kernel.notifications import Notifier
 from alicia_scheduler.kernel.records import Records
 
-__all__ = ["ConfiguredSink", "SinkOptions", "sinks_running"]
+__all__ = ["ConfiguredSink", "RunningSinks", "SinkOptions", "sinks_running"]
 
 logger = logging.getLogger(__name__)
 
@@ -53,38 +53,90 @@ class ConfiguredSink:
     options: SinkOptions
 
 
+@dataclass(eq=False)
+class _Feeding:
+    """A sink that is being fed."""
+
+    sink: ConfiguredSink
+    queue: Queue
+    scope: trio.CancelScope
+    done: trio.Event
+
+
+class RunningSinks:
+    """The sinks of a host, each fed from its own queue."""
+
+    def __init__(self, surroundings: Surroundings, journal: Journal, nursery: trio.Nursery) -> None:
+        self._surroundings = surroundings
+        self._journal = journal
+        self._nursery = nursery
+        self._fed: list[_Feeding] = []
+
+    def add(self, sink: ConfiguredSink) -> None:
+        """Feed one more sink with what is notified from now on."""
+        kind = sink.offer.type
+        feeding = _Feeding(sink, self._queue_of(sink), trio.CancelScope(), trio.Event())
+        self._fed.append(feeding)
+        self._surroundings.notifier.listen(feeding.queue.put)
+        self._nursery.start_soon(_fed, feeding, self._surroundings, name=f"sink {kind.name}")
+
+    def close(self) -> None:
+        """Give all of them :data:`FLUSH_TIMEOUT` to write what is left."""
+        for feeding in self._fed:
+            feeding.queue.close()
+        self._nursery.cancel_scope.deadline = trio.current_time() + FLUSH_TIMEOUT
+
+    async def replace(
+        self, gone: Collection[ConfiguredSink], come: Iterable[ConfiguredSink]
+    ) -> None:
+        """Let some write what is left and close, then feed others. A sink that is durable keeps
+        its place in the journal; whether any is durable cannot change."""
+        leaving = [feeding for feeding in self._fed if feeding.sink in gone]
+        for feeding in leaving:
+            self._surroundings.notifier.unlisten(feeding.queue.put)
+            feeding.queue.close()
+            feeding.scope.deadline = trio.current_time() + FLUSH_TIMEOUT
+        for feeding in leaving:
+            await feeding.done.wait()
+            self._fed.remove(feeding)
+        for sink in come:
+            self.add(sink)
+
+    def _queue_of(self, sink: ConfiguredSink) -> Queue:
+        kind = sink.offer.type
+        if sink.options.durable:
+            return JournalQueue(kind.name, kind.accepts, self._journal, sink.options.durable_limit)
+        return MemoryQueue(kind.accepts)
+
+
 @asynccontextmanager
 async def sinks_running(
     sinks: Sequence[ConfiguredSink], surroundings: Surroundings, records: Records
-) -> AsyncIterator[None]:
+) -> AsyncIterator[RunningSinks]:
     """Feed the sinks while the block is open; then give them time to write what is left."""
-    queues: list[Queue] = []
     durable = [sink.offer.type.name for sink in sinks if sink.options.durable]
     journal = await Journal.open(records, durable)
     async with trio.open_nursery() as nursery:
+        running = RunningSinks(surroundings, journal, nursery)
         for sink in sinks:
-            kind = sink.offer.type
-            queue: Queue
-            if sink.options.durable:
-                limit = sink.options.durable_limit
-                queue = JournalQueue(kind.name, kind.accepts, journal, limit)
-                nursery.start_soon(queue.keep_bounded, name=f"bound of sink {kind.name}")
-            else:
-                queue = MemoryQueue(kind.accepts)
-            queues.append(queue)
-            surroundings.notifier.listen(queue.put)
-            nursery.start_soon(_fed, sink, surroundings, queue, name=f"sink {kind.name}")
+            running.add(sink)
         try:
-            yield
+            yield running
         finally:
-            for queue in queues:
-                queue.close()
-            nursery.cancel_scope.deadline = trio.current_time() + FLUSH_TIMEOUT
+            running.close()
 
 
-async def _fed(sink: ConfiguredSink, surroundings: Surroundings, queue: Queue) -> None:
-    with surroundings.part(f"sink {sink.offer.type.name}"):
-        await _feed(sink, surroundings, queue)
+async def _fed(feeding: _Feeding, surroundings: Surroundings) -> None:
+    sink, queue = feeding.sink, feeding.queue
+    try:
+        with surroundings.part(f"sink {sink.offer.type.name}"), feeding.scope:
+            async with trio.open_nursery() as nursery:
+                if isinstance(queue, JournalQueue):
+                    nursery.start_soon(queue.keep_bounded)
+                await _feed(sink, surroundings, queue)
+                nursery.cancel_scope.cancel()
+    finally:
+        feeding.done.set()
 
 
 async def _feed(sink: ConfiguredSink, surroundings: Surroundings, queue: Queue) -> None:

@@ -23,7 +23,7 @@ from alicia_scheduler.kernel.slots import CORRECTION, advance, first_slot
 if TYPE_CHECKING:
     from alicia_scheduler.kernel.kernel import Kernel
 
-__all__ = ["Difference", "save_event", "sync_origin"]
+__all__ = ["Difference", "compare_origin", "save_event", "sync_origin"]
 
 SCHEDULE_FIELDS = (
     "schedule_type",
@@ -70,6 +70,45 @@ async def save_event(kernel: Kernel, event: ScheduledEvent) -> EventRecord:
 
 async def sync_origin(kernel: Kernel, origin: str, events: Sequence[ScheduledEvent]) -> Difference:
     """Make ``events`` all that there is of an origin: create, edit and remove what differs."""
+    known = await _known_of_origin(kernel, origin, events)
+    difference = Difference()
+    await _save(kernel, events, known, difference)
+    wanted = {event.event_id for event in events}
+    gone = [record for event_id, record in known.items() if event_id not in wanted]
+    await _remove(kernel, gone, difference)
+    return difference
+
+
+async def compare_origin(
+    kernel: Kernel, origin: str, events: Sequence[ScheduledEvent]
+) -> tuple[Difference, dict[str, list[str]]]:
+    """What :func:`sync_origin` would do now, without doing it; and for each event that it would
+    edit, the names of the fields that differ."""
+    known = await _known_of_origin(kernel, origin, events)
+    now = kernel.clock.now()
+    difference, fields = Difference(), {}
+    for event in events:
+        old = known.pop(event.event_id, None)
+        if old is None:
+            difference.created.append(event.event_id)
+        elif (edited := _revised(old.event, event, now)) is None:
+            difference.unchanged.append(event.event_id)
+        else:
+            difference.updated.append(event.event_id)
+            fields[event.event_id] = [
+                name
+                for name in edited.__struct_fields__
+                if name not in ("revision", "updated_at")
+                and getattr(edited, name) != getattr(old.event, name)
+            ]
+    difference.removed.extend(known)
+    return difference, fields
+
+
+async def _known_of_origin(
+    kernel: Kernel, origin: str, events: Sequence[ScheduledEvent]
+) -> dict[str, EventRecord]:
+    """The events of an origin as they are, and those of other origins that ``events`` replaces."""
     known: dict[str, EventRecord] = {}
     after: str | None = None
     while page := await kernel.store.list_events(origin=origin, after_id=after):
@@ -80,16 +119,11 @@ async def sync_origin(kernel: Kernel, origin: str, events: Sequence[ScheduledEve
     # What the store lacks, or has in an older version, because it cannot be written.
     unwritten = kernel.records.unwritten_events()
     known = await _known(kernel, known.keys() | unwritten | wanted)
-    known = {
+    return {
         event_id: record
         for event_id, record in known.items()
         if event_id in wanted or record.event.origin == origin
     }
-    difference = Difference()
-    await _save(kernel, events, known, difference)
-    gone = [record for event_id, record in known.items() if event_id not in wanted]
-    await _remove(kernel, gone, difference)
-    return difference
 
 
 async def _known(kernel: Kernel, event_ids: Collection[str]) -> dict[str, EventRecord]:

@@ -118,6 +118,12 @@ class Kernel:
         self.stop()
         self.runner.hurry()
 
+    def reconfigure(self, settings: KernelSettings) -> None:
+        """Go on with other settings. What is under way is not touched."""
+        self.settings = settings
+        self.rates.min_interval = settings.min_interval
+        self.runner.resize(settings.max_concurrent, settings.limits, settings.max_waiting)
+
     # -- the walk ------------------------------------------------------------------------
 
     async def handle(self, due: Sequence[Due]) -> None:

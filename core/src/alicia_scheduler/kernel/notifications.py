@@ -117,6 +117,11 @@ class Notifier:
         """Call ``listener`` with every notification from now on."""
         self._listeners.append(listener)
 
+    def unlisten(self, listener: Listener) -> None:
+        """Call ``listener`` no more."""
+        if listener in self._listeners:
+            self._listeners.remove(listener)
+
     def resume(self, last: int) -> None:
         """Go on behind the number that was given last, by an earlier run of the host. What has its
         number already is heard before what comes."""

@@ -8,7 +8,8 @@ by slot; every step costs O(log n).
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from alicia_scheduler.kernel.run import Run, Stage
@@ -53,7 +54,8 @@ class WaitingRuns:
 
 @dataclass
 class _Limit:
-    """A named limit: units that are free, and who waits for one."""
+    """A named limit: units that are free, and who waits for one. Fewer than none are free while
+    more run than its capacity, which has been lowered, allows."""
 
     free: int
     waiting: WaitingRuns = field(default_factory=WaitingRuns)
@@ -74,6 +76,7 @@ class Places:
     def __init__(self, places: int, limits: Mapping[str, int]) -> None:
         self.taken = 0
         self._free = places
+        self._places = places
         self._limits = {name: _Limit(capacity) for name, capacity in limits.items()}
         self._waiting = WaitingRuns()
         self._closed = False
@@ -81,6 +84,30 @@ class Places:
     def close(self) -> None:
         """Let nobody in any more."""
         self._closed = True
+
+    def resize(self, places: int, limits: Mapping[str, int], active: Collection[Run]) -> list[Run]:
+        """Have so many places and these limits from now on. What runs beyond them goes on; a limit
+        that is gone holds nobody up any more.
+
+        Args:
+            active: the runs that hold a place.
+
+        Returns:
+            the runs that became active by it, in the order of their turn.
+        """
+        self._free = places - self.taken
+        for name in self._limits.keys() - limits.keys():
+            gone = self._limits.pop(name)
+            while run := gone.waiting.pop():
+                self._line_up(run)
+        held = Counter(run.event.limit for run in active)
+        for name, capacity in limits.items():
+            limit = self._limits.setdefault(name, _Limit(capacity))
+            limit.free = capacity - held[name]
+            for _ in range(limit.free):
+                if following := limit.waiting.pop():
+                    self._line_up(following)
+        return self._serve()
 
     def has_room(self, limit: str | None) -> bool:
         """Whether a run under this limit would get its place at once."""

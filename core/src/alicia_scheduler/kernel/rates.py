@@ -51,7 +51,7 @@ class Rates:
     def __init__(self, clock: Clock, notifier: Notifier, min_interval: float) -> None:
         self._clock = clock
         self._notifier = notifier
-        self._min_interval = min_interval
+        self.min_interval = min_interval
         self._crowded: dict[str, int] = {}
         self._triggers: dict[str, _Triggers] = {}
 
@@ -66,7 +66,7 @@ class Rates:
         self._tell(
             event,
             f"the schedule of event {event.event_id!r} is faster than min_interval = "
-            f"{self._min_interval:g} s; the slots in between are skipped",
+            f"{self.min_interval:g} s; the slots in between are skipped",
         )
 
     def triggered(self, event: ScheduledEvent) -> None:

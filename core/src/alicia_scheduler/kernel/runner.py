@@ -198,6 +198,12 @@ class Runner:
             if run.active:
                 self._spawn(run, committed=False)
 
+    def resize(self, places: int, limits: Mapping[str, int], max_waiting: int) -> None:
+        """Keep to these numbers from now on; what is under way beyond them goes on."""
+        self._max_waiting = max_waiting
+        for served in self._places.resize(places, limits, list(self.active())):
+            self._spawn(served, committed=False)
+
     def close(self) -> None:
         """Start nothing new; what has no place yet stays pending."""
         self._places.close()

@@ -58,13 +58,18 @@ class Secrets:
         folder: Path | None = None,
         *,
         environ: Mapping[str, str] | None = None,
+        redactor: Redactor | None = None,
     ) -> None:
-        self.redactor = Redactor()
+        self.redactor = redactor or Redactor()
         self._sources = dict(sources or {})
         self._folder = folder
         self._environ = os.environ if environ is None else environ
         # Files on a mount that hangs must not use up the threads that plugins share.
         self._reading = trio.CapacityLimiter(4)
+
+    def redeclare(self, other: Secrets) -> None:
+        """Look for secrets where ``other`` does, from the next use on."""
+        self._sources, self._folder = other._sources, other._folder
 
     async def get(self, name: str) -> str:
         """The value of a secret as it is now.
