@@ -74,7 +74,7 @@ class Checked:
 def disabled_plugins(configuration: Configuration) -> set[str]:
     """The names of the plugins that the configuration switches off. Mistakes in their tables are
     noted in the configuration's issues."""
-    disabled = set()
+    disabled = set(configuration.disabled)
     for name, raw in configuration.plugins.items():
         found: list[ConfigError] = []
         ours = {key: value for key, value in raw.items() if key in PLUGIN_KEYS}
@@ -145,7 +145,8 @@ def _check_plugin_settings(
         settings = plugin.contributions.settings
         if settings is not None:
             converted = convert_all(own, settings, found, path=path)
-            plugin.settings = converted if take else plugin.settings
+            if take or plugin.settings is None:
+                plugin.settings = converted
         elif own:
             convert_all(own, PluginTable, found, path=path)
 

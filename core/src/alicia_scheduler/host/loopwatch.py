@@ -3,7 +3,7 @@
 An instrument of trio notes which task is being stepped and since when: two attributes and a look at
 the clock a step. A thread looks from time to time whether one step has gone on for too long, and
 then at the stack, which names the plugin and the line. While nothing runs, the thread sleeps: an
-idle host is not woken. What a blocking call in C hides from the thread is measured all the same when
+idle host is not woken. Time that the machine gave to others is left out. What a blocking call in C hides from the thread is measured all the same when
 the step is over.
 """
 
@@ -82,6 +82,8 @@ class LoopWatch(Instrument):
         self._system: trio.Nursery | None = None
         self._tasks: dict[str, int] = {}
         self._thread_id = 0
+        self._native_id = 0
+        self._starved = 0.0
         self._stopped = False
         self._parked = False
         self._wake = threading.Event()
@@ -98,6 +100,8 @@ class LoopWatch(Instrument):
     def watching(self) -> Iterator[None]:
         """Watch while the block is open."""
         self._thread_id = threading.get_ident()
+        self._native_id = threading.get_native_id()
+        self._starved = _starved(self._native_id)
         root = trio.lowlevel.current_root_task()
         nurseries = root.child_nurseries if root is not None else []
         self._system = nurseries[0] if nurseries else None
@@ -112,6 +116,14 @@ class LoopWatch(Instrument):
             self._stopped = True
             self._wake.set()
 
+    def returned(self, plugin: PluginRecord) -> None:
+        """Code of ``plugin`` ends here, in the midst of a step: what the step has held so far is
+        its doing, and what follows is not."""
+        now = time.perf_counter()
+        if now - self._since > self._limit:
+            self._over(now, plugin)
+            self._since = now
+
     # -- on the loop, for every step -----------------------------------------------------
 
     def before_task_step(self, task: Task) -> None:
@@ -121,14 +133,14 @@ class LoopWatch(Instrument):
         self._task = task
         self._since = now
 
-    def before_io_wait(self, timeout: float) -> None:  # noqa: ARG002 - trio's signature
+    def before_io_wait(self, timeout: float) -> None:
         now = time.perf_counter()
         if now - self._since > self._limit and self._task is not None:
             self._over(now)
         self._task = None
         self._since = now
 
-    def after_io_wait(self, timeout: float) -> None:  # noqa: ARG002 - trio's signature
+    def after_io_wait(self, timeout: float) -> None:
         self._since = time.perf_counter()
         if self._parked:
             self._wake.set()
@@ -155,15 +167,19 @@ class LoopWatch(Instrument):
         if plugin is not None:
             self._leaks(plugin, f"it started the task {task.name} that nobody waits for")
 
-    def _over(self, now: float) -> None:
+    def _over(self, now: float, plugin: PluginRecord | None = None) -> None:
         began, task = self._since, self._task
         seen, self._seen = self._seen, None
-        plugin, place = None, None
+        seconds = now - began - (_starved(self._native_id) - self._starved)
+        self._starved = _starved(self._native_id)
+        if seconds <= self._limit:
+            return
+        place = None
         if seen is not None and seen[0] == began:
             _, plugin, place = seen
         plugin = plugin or plugin_of(task)
         name = task.name if task is not None else "?"
-        self._held(Hold(plugin, name, now - began, place))
+        self._held(Hold(plugin, name, seconds, place))
 
     # -- in the thread -------------------------------------------------------------------
 
@@ -174,8 +190,12 @@ class LoopWatch(Instrument):
             if task is None and since == last:
                 self._park()
                 continue
-            if task is not None and time.perf_counter() - since > self._limit:
-                self._see(since, task)
+            held = time.perf_counter() - since
+            if task is not None and held > self._limit:
+                if held - (_starved(self._native_id) - self._starved) > self._limit:
+                    self._see(since, task)
+            else:
+                self._starved = _starved(self._native_id)
             last = since
             self._wake.wait(self._limit)
             self._wake.clear()
@@ -201,3 +221,13 @@ class LoopWatch(Instrument):
         if plugin is not None:
             at = f", at {place}" if place else ""
             logger.warning("plugin %s holds up everything%s (task %r)", plugin.name, at, task.name)
+
+
+def _starved(native_id: int) -> float:
+    """Seconds that a thread was ready to run while the machine ran something else. That is nobody's
+    fault here. 0 where Linux does not say."""
+    try:
+        with open(f"/proc/self/task/{native_id}/schedstat", "rb") as file:  # noqa: PTH123
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0

@@ -10,6 +10,7 @@ from alicia_scheduler.host.loader import LeftOut, PluginStatus
 from alicia_scheduler.host.remembered import FailedStarts, Quarantine
 
 __all__ = [
+    "ALL",
     "FAILED_STARTS",
     "STEADY",
     "Absence",

@@ -23,6 +23,12 @@ logger = logging.getLogger(__name__)
 FILE = "plugins.json"
 """Name of the file in the state directory."""
 
+IMPORTING = "plugins.importing"
+"""Name of the file beside it that holds the name of the plugin that is being imported."""
+
+LAST = 8
+"""So many of the last failed starts are remembered one by one."""
+
 SIZE_LIMIT = 1024 * 1024
 
 LIST_LIMIT = 1000
@@ -86,6 +92,7 @@ class Remembered:
 
     def __init__(self, state_dir: Path | None = None) -> None:
         self.problem: str | None = None
+        self._before = FailedStarts()
         self._path = None if state_dir is None else state_dir / FILE
         self._content = self._read()
 
@@ -124,19 +131,50 @@ class Remembered:
             self._content.quarantined[name] = quarantine
         self._write()
 
-    def begin_start(self) -> None:
-        """A start of the host begins; it counts as failed until :meth:`start_is_good`."""
+    def begin_start(self) -> FailedStarts:
+        """A start of the host begins; it counts as failed until :meth:`start_is_good`.
+
+        Returns:
+            the failed ones before it.
+        """
         known = self._content.starts
-        importing = (*known.importing[-8:], "")
-        self._content.starts = FailedStarts(known.count + 1, importing)
+        if known.count:
+            importing = (*known.importing, self._was_importing())[-LAST:]
+            known = FailedStarts(known.count, importing)
+        self._before = known
+        self._content.starts = FailedStarts(known.count + 1, known.importing)
+        self.importing(None)
         self._write()
+        return known
 
     def importing(self, name: str | None) -> None:
         """Remember which plugin is being imported, for the case that the process ends with it."""
-        known = self._content.starts
-        self._content.starts = FailedStarts(known.count, (*known.importing[:-1], name or ""))
-        # What only a power cut could take from the system's memory is not worth the flash.
-        self._write(sync=False)
+        if self._path is None:
+            return
+        # Not forced to the disk: only a power cut takes it from the system's memory, and after one
+        # nobody is to blame.
+        with suppress(OSError):
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+            handle = os.open(self._path.with_name(IMPORTING), flags, 0o600)
+            try:
+                os.write(handle, (name or "").encode())
+            finally:
+                os.close(handle)
+
+    def _was_importing(self) -> str:
+        if self._path is None:
+            return ""
+        try:
+            return self._path.with_name(IMPORTING).read_bytes()[:200].decode(errors="replace")
+        except OSError:
+            return ""
+
+    def withdraw_start(self) -> None:
+        """The start under way ended for a reason that is known; it says nothing about plugins."""
+        if self._content.starts != self._before:
+            self._content.starts = self._before
+            self._write()
 
     def start_is_good(self) -> None:
         """The start under way, or its end, was in order."""
@@ -166,13 +204,13 @@ class Remembered:
         logger.warning("%s", self.problem)
         return _Content()
 
-    def _write(self, *, sync: bool = True) -> None:
+    def _write(self) -> None:
         if self._path is None:
             return
         body = msgspec.json.format(msgspec.json.encode(self._content), indent=2)
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _replace(self._path, body, sync=sync)
+            _replace(self._path, body)
         except OSError as error:
             problem = f"{self._path} cannot be written: {error.strerror or error}"
             if problem != self.problem:
@@ -182,14 +220,14 @@ class Remembered:
             self.problem = None
 
 
-def _replace(path: Path, body: bytes, *, sync: bool) -> None:
+def _replace(path: Path, body: bytes) -> None:
     """The file has the new content or the old one, whenever the power fails."""
     new = path.with_name(f"{path.name}.new")
-    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    handle = os.open(new, flags, 0o600)
     try:
         os.write(handle, body)
-        if sync:
-            os.fsync(handle)
+        os.fsync(handle)
     finally:
         os.close(handle)
     new.replace(path)
