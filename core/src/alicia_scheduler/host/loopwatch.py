@@ -3,8 +3,8 @@
 An instrument of trio notes which task is being stepped and since when: two attributes and a look at
 the clock a step. A thread looks from time to time whether one step has gone on for too long, and
 then at the stack, which names the plugin and the line. While nothing runs, the thread sleeps: an
-idle host is not woken. Time that the machine gave to others is left out. What a blocking call in C hides from the thread is measured all the same when
-the step is over.
+idle host is not woken. Time that the machine gave to others is left out. What a blocking call in C
+hides from the thread is measured all the same when the step is over.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class LoopWatch(Instrument):
         self._task: Task | None = None
         self._since = time.perf_counter()
         self._seen: tuple[float, PluginRecord | None, str | None] | None = None
-        self._system: trio.Nursery | None = None
+        self._root: Task | None = None
         self._tasks: dict[str, int] = {}
         self._thread_id = 0
         self._native_id = 0
@@ -102,9 +102,7 @@ class LoopWatch(Instrument):
         self._thread_id = threading.get_ident()
         self._native_id = threading.get_native_id()
         self._starved = _starved(self._native_id)
-        root = trio.lowlevel.current_root_task()
-        nurseries = root.child_nurseries if root is not None else []
-        self._system = nurseries[0] if nurseries else None
+        self._root = trio.lowlevel.current_root_task()
         self._since = time.perf_counter()
         trio.lowlevel.add_instrument(self)
         thread = threading.Thread(target=self._look_on, name="loop watch", daemon=True)
@@ -148,7 +146,8 @@ class LoopWatch(Instrument):
     def task_spawned(self, task: Task) -> None:
         plugin = plugin_of(task)
         if plugin is None:
-            if task.parent_nursery is self._system:
+            nursery = task.parent_nursery
+            if nursery is not None and nursery.parent_task is self._root:
                 self._left_behind(task)
             return
         count = self._tasks.get(plugin.name, 0) + 1

@@ -94,7 +94,7 @@ class Absence:
         *,
         disabled: Collection[str] = (),
         quarantined: dict[str, Quarantine] | None = None,
-        starts: FailedStarts = FailedStarts(),
+        starts: FailedStarts | None = None,
         without: Collection[str] = (),
         now: datetime,
     ) -> None:
@@ -102,8 +102,9 @@ class Absence:
         self._quarantined = quarantined or {}
         self._without = without
         self._now = now
-        self.safe_mode = safe_mode_sentence(starts)
-        self._culprit = culprit_of(starts)
+        before = starts or FailedStarts()
+        self.safe_mode = safe_mode_sentence(before)
+        self._culprit = culprit_of(before)
 
     def __call__(self, name: str, distribution: str) -> LeftOut | None:
         stranger = not is_first_party(distribution)
