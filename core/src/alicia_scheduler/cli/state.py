@@ -15,7 +15,7 @@ from alicia_scheduler.cli.output import EXIT_NO_HOST, fail
 if TYPE_CHECKING:
     from alicia_scheduler.store.queries import Queries
 
-__all__ = ["host_answer", "opened_store", "state_options", "told_host"]
+__all__ = ["directory", "host_answer", "opened_store", "state_options", "told_host"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,7 +42,7 @@ def opened_store(config: str | None, state_dir: str | None) -> Iterator[Queries]
     from alicia_scheduler.store.reader import open_reader
 
     try:
-        with open_reader(_directory(config, state_dir)) as queries:
+        with open_reader(directory(config, state_dir)) as queries:
             yield queries
     except (ConfigError, StoreError) as error:
         fail(str(error))
@@ -67,14 +67,15 @@ def host_answer(config: str | None, state_dir: str | None, command: str, **argum
     from alicia_scheduler.control.client import NoHost, call
 
     try:
-        return call(_directory(config, state_dir), command, **arguments)
+        return call(directory(config, state_dir), command, **arguments)
     except NoHost as error:
         fail(f"{error}; start it with: alicia run CONFIG", EXIT_NO_HOST)
     except ConfigError as error:
         fail(str(error))
 
 
-def _directory(config: str | None, state_dir: str | None) -> Path:
+def directory(config: str | None, state_dir: str | None) -> Path:
+    """The state directory that the two options mean; exits 1 when the configuration is wrong."""
     if state_dir is not None:
         return Path(state_dir)
     if config is None:
