@@ -2,6 +2,7 @@
 
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -21,6 +22,8 @@ from alicia_scheduler.api import (
 )
 from alicia_scheduler.config.document import Document
 from alicia_scheduler.config.load import configuration
+from alicia_scheduler.control.control import Control
+from alicia_scheduler.host.audit import AuditLog
 from alicia_scheduler.host.calls import ServiceCalls
 from alicia_scheduler.host.check import check_configuration
 from alicia_scheduler.host.context import Surroundings
@@ -221,6 +224,20 @@ def test_the_table_of_names_tells_what_the_scheduler_offers():
 # -- when it is called -----------------------------------------------------------------------
 
 
+def host_of(under_test):
+    """What the commands need to see of a host, around a kernel alone."""
+    kernel = under_test.kernel
+    started = trio.Event()
+    started.set()
+    return SimpleNamespace(
+        kernel=kernel,
+        clock=kernel.clock,
+        notifier=kernel.notifier,
+        started=started,
+        audit=AuditLog(None, kernel.clock, kernel.notifier.redact),
+    )
+
+
 @asynccontextmanager
 async def calling(*plugins, **options):
     """A running kernel, and ``call(name, data, by)`` as a plugin's context has it."""
@@ -228,7 +245,8 @@ async def calling(*plugins, **options):
         kernel = under_test.kernel
         registry = Registry([lamp(), *plugins])
         surroundings = Surroundings("test", kernel.clock, kernel.notifier)
-        surroundings.calls = ServiceCalls(registry, surroundings, kernel)
+        control = Control(host_of(under_test))
+        surroundings.calls = ServiceCalls(registry, surroundings, lambda: control)
         context = surroundings.context(button())
 
         async def call(name, data=None, by=EXECUTION):

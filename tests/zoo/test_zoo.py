@@ -1,4 +1,4 @@
-"""Every broken plugin in a real host: it starts, everything else works, and the sentence is right."""
+"""Every broken plugin in a real host: everything else works, and the host says what is wrong."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.zoo.animals import ZOO
+from tests.zoo.cage import BEAST, until
 
 from alicia_scheduler.host import actions, services, sinks, supervision
 from alicia_scheduler.kernel import overdue
-from tests.zoo.animals import ZOO
-from tests.zoo.cage import BEAST, until
 
 PAGE = Path(__file__).parents[2] / "docs/explanation/plugin-faults.md"
 

@@ -64,6 +64,8 @@ class CommandError(AliciaError):
         message: one plain sentence for people.
         hint: what to do instead.
         path: where in the arguments the mistake is, from the outermost key inwards.
+        details: more for programs: ``revision``, the present one after a ``conflict``; ``issues``,
+            every mistake when there are several.
     """
 
     def __init__(
@@ -73,12 +75,14 @@ class CommandError(AliciaError):
         *,
         hint: str | None = None,
         path: tuple[str | int, ...] = (),
+        details: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.hint = hint
         self.path = path
+        self.details = dict(details or {})
 
     def __str__(self) -> str:
         place = ".".join(str(step) for step in self.path)
@@ -92,6 +96,8 @@ class CommandError(AliciaError):
             found["hint"] = self.hint
         if self.path:
             found["path"] = list(self.path)
+        if self.details:
+            found["details"] = self.details
         return found
 
 

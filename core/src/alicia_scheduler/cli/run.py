@@ -9,7 +9,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -20,9 +19,9 @@ from alicia_scheduler.api.errors import AliciaError, StoreError
 from alicia_scheduler.api.model import Notification
 from alicia_scheduler.cli.configured import Start, findings_of, load_checked, warnings_of
 from alicia_scheduler.cli.output import fail
+from alicia_scheduler.config.load import Configuration
 from alicia_scheduler.control.control import Control
-from alicia_scheduler.control.messages import SOCKET_FILE
-from alicia_scheduler.control.server import serve_unix
+from alicia_scheduler.control.doors import doors_open
 from alicia_scheduler.foresight.lint import Finding
 from alicia_scheduler.host.host import Host
 from alicia_scheduler.host.lastresort import LastResort
@@ -39,9 +38,6 @@ CANCELLED = 1.0
 
 AT_ONCE = 2.0
 """Seconds after a second signal after which the process ends, whatever is still open."""
-
-DOOR_EVERY = 10.0
-"""Seconds between two attempts to make the control socket where that was not possible."""
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +124,7 @@ def _run(config: str, without: list[str], start: Start) -> None:
         look_ahead = partial(findings_of, configuration, registry, checked)
         # Closing sinks, actions and services has bounds of its own beyond the drain.
         resort = LastResort(configuration.settings.drain_timeout + CLOSING, host.still_open)
-        trio.run(_until_signal, host, configuration.state_dir, look_ahead, resort)
+        trio.run(_until_signal, host, configuration, look_ahead, resort)
     except* StoreError as group:
         fail("; ".join(str(error) for error in _leaves(group)))
     start.ended(host.started.is_set())
@@ -137,12 +133,17 @@ def _run(config: str, without: list[str], start: Start) -> None:
 
 
 async def _until_signal(
-    host: Host, state_dir: Path, look_ahead: Callable[[], list[Finding]], resort: LastResort
+    host: Host,
+    configuration: Configuration,
+    look_ahead: Callable[[], list[Finding]],
+    resort: LastResort,
 ) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_obey_signals, host, nursery, resort)
         nursery.start_soon(_obey_hangups, host)
-        nursery.start_soon(_answer_commands, Control(host), state_dir)
+        nursery.start_soon(
+            doors_open, Control(host), configuration.control, configuration.state_dir
+        )
         nursery.start_soon(_warn_ahead, host, look_ahead)
         await host.run()
         resort.cancel()
@@ -154,21 +155,6 @@ async def _warn_ahead(host: Host, look_ahead: Callable[[], list[Finding]]) -> No
     await host.started.wait()
     for finding in await trio.to_thread.run_sync(look_ahead, abandon_on_cancel=True):
         logger.warning("%s", finding)
-
-
-async def _answer_commands(control: Control, state_dir: Path) -> None:
-    """Open the control door once the schedule runs. The schedule does not depend on it: where the
-    door cannot be made, as on a disk that may not be written, that is tried again and again."""
-    await control.host.started.wait()
-    told = False
-    while True:
-        try:
-            await serve_unix(control, state_dir / SOCKET_FILE)
-        except OSError as error:
-            if not told:
-                logger.warning("no control socket yet: %s", error)
-            told = True
-        await trio.sleep(DOOR_EVERY)
 
 
 async def _obey_hangups(host: Host) -> None:

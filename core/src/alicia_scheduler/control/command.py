@@ -12,12 +12,18 @@ from alicia_scheduler.api.control import Caller, Permission
 
 if TYPE_CHECKING:
     from alicia_scheduler.control.control import Control
+    from alicia_scheduler.host.host import Host
+    from alicia_scheduler.kernel.kernel import Kernel
 
-__all__ = ["Arguments", "Command", "Nothing", "Request"]
+__all__ = ["Answer", "Arguments", "Command", "Nothing", "Request"]
 
 
 class Arguments(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of every command's arguments: unknown keys are refused."""
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of every command's answer."""
 
 
 class Nothing(Arguments, frozen=True):
@@ -31,6 +37,20 @@ class Request:
     control: Control
     caller: Caller
 
+    @property
+    def host(self) -> Host:
+        """The host that is commanded."""
+        return self.control.host
+
+    @property
+    def kernel(self) -> Kernel:
+        """Its kernel.
+
+        Raises:
+            CommandError: it does not run yet.
+        """
+        return self.control.kernel
+
 
 @dataclass(frozen=True)
 class Command:
@@ -39,7 +59,7 @@ class Command:
     Attributes:
         name: ``<noun>/<verb>``, which is also the message's ``type`` on the wire.
         arguments: msgspec Struct of the arguments; its docstring documents them.
-        answer: msgspec Struct of the answer, for its JSON Schema.
+        answer: msgspec Struct of the answer; its docstring documents it.
         permission: what the caller must have. What needs more than ``read`` is audited.
         run: does it. A ``KeyError`` means ``not_found``, a ``ValueError`` ``not_supported``, a
             ``ConfigError`` ``invalid_format`` at its place in the arguments.

@@ -6,13 +6,18 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from alicia_scheduler.api.control import Caller, CommandError, Permission
-from alicia_scheduler.api.errors import ConfigError, StoreError
+import trio
+
+from alicia_scheduler.api.control import Caller, CommandError
 from alicia_scheduler.api.model import to_wire
 from alicia_scheduler.config.convert import convert
 from alicia_scheduler.config.wording import suggest
 from alicia_scheduler.control.command import Command, Request
 from alicia_scheduler.control.commands import COMMANDS
+from alicia_scheduler.control.edits import Edits
+from alicia_scheduler.control.refusals import refusals
+from alicia_scheduler.control.tally import Tally
+from alicia_scheduler.host.audit import is_audited
 from alicia_scheduler.host.host import Host
 from alicia_scheduler.kernel.kernel import Kernel
 
@@ -20,16 +25,28 @@ __all__ = ["Control"]
 
 logger = logging.getLogger(__name__)
 
+DEPTH = 50
+"""Levels of objects and lists that arguments may have."""
+
 
 class Control:
     """The commands of one host. Implements :class:`alicia_scheduler.api.Commands`.
 
     Args:
         host: running or about to run; before its schedule runs, commands are ``unavailable``.
+
+    Attributes:
+        edits: lets one command at a time edit an event.
+        tally: what happened since the start.
+        foresight: lets so many looks ahead be computed at once.
     """
 
     def __init__(self, host: Host) -> None:
         self.host = host
+        self.edits = Edits()
+        self.tally = Tally(host.clock)
+        self.foresight = trio.CapacityLimiter(2)
+        host.notifier.listen(self.tally.listen)
         host.commands = self
 
     @property
@@ -37,16 +54,30 @@ class Control:
         """The kernel of the host.
 
         Raises:
-            CommandError: it does not run yet, or no more.
+            CommandError: there is none yet.
         """
-        kernel = self.host.kernel
-        if kernel is None or not self.host.started.is_set():
+        if self.host.kernel is None:
             raise CommandError("unavailable", "the schedule does not run yet", hint="try again")
-        return kernel
+        return self.host.kernel
 
     async def execute(self, caller: Caller, name: str, arguments: Mapping[str, Any]) -> Any:
         """See :meth:`alicia_scheduler.api.Commands.execute`."""
         command = COMMANDS.get(name)
+        try:
+            answer = await self._execute(command, caller, name, arguments)
+        except CommandError as error:
+            refusal = self._redacted(error)
+            self._audit(command, caller, name, arguments, refusal.code)
+            raise refusal from error
+        except trio.Cancelled:
+            self._audit(command, caller, name, arguments, "cancelled")
+            raise
+        self._audit(command, caller, name, arguments, "ok")
+        return answer
+
+    async def _execute(
+        self, command: Command | None, caller: Caller, name: str, arguments: Mapping[str, Any]
+    ) -> Any:
         if command is None:
             hint = suggest(name, list(COMMANDS), likely=list(COMMANDS), noun="commands")
             raise CommandError("unknown_command", f"there is no command {name!r}", hint=hint)
@@ -54,23 +85,53 @@ class Control:
             raise CommandError(
                 "not_allowed", f"{name} needs {command.permission}, you have {caller.permission}"
             )
+        if caller.execution is None and not self.host.started.is_set():
+            # Executions may run, and call, before all that was left behind is settled.
+            raise CommandError("unavailable", "the schedule does not run yet", hint="try again")
+        if _deeper_than(DEPTH, arguments):
+            raise CommandError("invalid_format", f"arguments have more than {DEPTH} levels")
         try:
-            parsed = convert(dict(arguments), command.arguments)
-            answer = await command.run(Request(self, caller), parsed)
-        except ConfigError as error:
-            raise CommandError(
-                "invalid_format", error.message, hint=error.hint, path=error.path
-            ) from error
-        except KeyError as error:
-            raise CommandError("not_found", f"there is no {error.args[0]!r}") from error
-        except ValueError as error:
-            raise CommandError("not_supported", str(error)) from error
-        except StoreError as error:
-            raise CommandError("unavailable", str(error), hint="try again later") from error
-        _audit(caller, command, arguments)
-        return to_wire(answer)
+            with refusals():
+                parsed = convert(dict(arguments), command.arguments)
+                answer = await command.run(Request(self, caller), parsed)
+            return self.host.notifier.redact(to_wire(answer))
+        except CommandError:
+            raise
+        except Exception as error:
+            logger.exception("%s failed", name)
+            hint = "the log of the host says more"
+            raise CommandError("unknown_error", f"{name} failed", hint=hint) from error
+
+    def _redacted(self, error: CommandError) -> CommandError:
+        said = self.host.notifier.redact(
+            {"message": error.message, "hint": error.hint, "details": error.details}
+        )
+        return CommandError(error.code, path=error.path, **said)
+
+    def _audit(
+        self,
+        command: Command | None,
+        caller: Caller,
+        name: str,
+        arguments: Mapping[str, Any],
+        outcome: str,
+    ) -> None:
+        if command is None or not is_audited(command.permission):
+            return
+        logger.info("%s by %s (%s): %s", name, caller.name, caller.door, outcome)
+        self.host.audit.note(caller, name, arguments, outcome)
 
 
-def _audit(caller: Caller, command: Command, arguments: Mapping[str, Any]) -> None:
-    if command.permission is not Permission.READ:
-        logger.info("%s by %s (%s)", command.name, caller.name, caller.door)
+def _deeper_than(limit: int, value: object) -> bool:
+    """Whether data is nested deeper; found without going deep itself."""
+    level: list[object] = [value]
+    for _ in range(limit):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, (Mapping, list, tuple))
+            for inner in (outer.values() if isinstance(outer, Mapping) else outer)
+        ]
+        if not level:
+            return False
+    return True

@@ -21,6 +21,7 @@ from alicia_scheduler.config.events import DEFAULT_ACTION, event_from_config
 from alicia_scheduler.config.limits import check_limit
 from alicia_scheduler.config.load import Configuration
 from alicia_scheduler.config.plain import plain_all
+from alicia_scheduler.config.settings import Settings
 from alicia_scheduler.config.wording import suggest
 from alicia_scheduler.host.recipes import Recipe, read_options
 from alicia_scheduler.host.registry import Family, Offer, Registry, action_of, check_action
@@ -31,7 +32,14 @@ from alicia_scheduler.host.sinks import ConfiguredSink, SinkOptions
 from alicia_scheduler.kernel.chains import cycle_error, find_cycle
 from alicia_scheduler.kernel.prepared import Unresolved
 
-__all__ = ["Checked", "PluginTable", "check_configuration", "disabled_plugins"]
+__all__ = [
+    "Checked",
+    "CheckedEvent",
+    "PluginTable",
+    "check_configuration",
+    "check_event",
+    "disabled_plugins",
+]
 
 T = TypeVar("T", ServiceType, SinkType)
 U = TypeVar("U", ScheduleType, ActionType)
@@ -69,6 +77,54 @@ class Checked:
     calendars: dict[str, frozenset[date]] = field(default_factory=dict)
     secrets: Secrets = field(default_factory=Secrets)
     limits: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class CheckedEvent:
+    """The definition of one event, checked.
+
+    Attributes:
+        event: None with any issue.
+        issues: mistakes.
+        unresolved: sentences about types that are not installed.
+    """
+
+    event: ScheduledEvent | None
+    issues: list[ConfigError]
+    unresolved: list[str]
+
+
+def check_event(
+    event_id: str,
+    raw: dict[str, Any],
+    *,
+    registry: Registry,
+    settings: Settings,
+    checked: Checked,
+    now: datetime,
+    origin: str,
+    path: tuple[str, ...],
+) -> CheckedEvent:
+    """Check the definition of one event as if it stood in the configuration.
+
+    Args:
+        checked: the configuration: its calendars, limits and secrets.
+        origin: where the definition comes from.
+        path: where it stands, for the places of mistakes.
+    """
+    ours = ("events", event_id)
+    found: list[ConfigError] = []
+    own = Checked(calendars=checked.calendars, limits=checked.limits, secrets=checked.secrets)
+    event = event_from_config(event_id, raw, now=now, origin=origin, issues=found, path=ours)
+    _EventChecker(registry, settings, own, found, now).check(event_id, raw)
+    if event is not None:
+        _check_names(event, settings, own, found)
+    issues = [
+        ConfigError(issue.message, path=(*path, *issue.path[len(ours) :]), hint=issue.hint)
+        for issue in found
+    ]
+    unresolved = [sentence.removeprefix(f"events.{event_id}: ") for sentence in own.unresolved]
+    return CheckedEvent(None if issues else event, issues, unresolved)
 
 
 def disabled_plugins(configuration: Configuration) -> set[str]:
@@ -114,14 +170,14 @@ def check_configuration(
         )
     ]
     checked.sinks = list(_sinks(configuration.sinks, registry.sinks, found, checked))
-    checker = _EventChecker(registry, configuration, found, checked, now)
+    checker = _EventChecker(registry, configuration.settings, checked, found, now)
     for event_id, raw in configuration.events.items():
         event = event_from_config(
             event_id, raw, now=now, origin="file", issues=found, path=("events", event_id)
         )
         checker.check(event_id, raw)
         if event is not None:
-            _check_names(event, configuration, found)
+            _check_names(event, configuration.settings, checked, found)
             checked.events.append(event)
     _check_chains(checked, found)
     _add_required_services(registry, configuration, checked, found)
@@ -205,13 +261,13 @@ class _EventChecker:
     def __init__(
         self,
         registry: Registry,
-        configuration: Configuration,
-        found: list[ConfigError],
+        settings: Settings,
         checked: Checked,
+        found: list[ConfigError],
         now: datetime,
     ) -> None:
         self._registry = registry
-        self._settings = configuration.settings
+        self._settings = settings
         self._found = found
         self._unresolved = checked.unresolved
         self._secrets = checked.secrets
@@ -294,12 +350,12 @@ def _choice(kind: type[E], value: object) -> E | None:
 
 
 def _check_names(
-    event: ScheduledEvent, configuration: Configuration, found: list[ConfigError]
+    event: ScheduledEvent, settings: Settings, checked: Checked, found: list[ConfigError]
 ) -> None:
     """What an event names elsewhere in the configuration: days to leave out, its limit."""
     for check in (
-        lambda: exclusions_of(event, configuration.settings, configuration.calendars),
-        lambda: check_limit(event.limit, configuration.limits),
+        lambda: exclusions_of(event, settings, checked.calendars),
+        lambda: check_limit(event.limit, checked.limits),
     ):
         try:
             check()

@@ -42,6 +42,10 @@ class RunningServices:
         self._running.pop(contract, None)
         self._problems[contract] = problem
 
+    def problems(self) -> dict[str, str]:
+        """Why services do not run that did or should, by the name of their contract."""
+        return {contract.__name__: problem for contract, problem in self._problems.items()}
+
     def get(self, contract: type[T]) -> T:
         """The running service.
 

@@ -14,6 +14,7 @@ from alicia_scheduler.api.model import ScheduledEvent
 from alicia_scheduler.config.load import Configuration
 from alicia_scheduler.config.settings import HistorySettings, Settings
 from alicia_scheduler.host.actions import OpenActions
+from alicia_scheduler.host.audit import AuditLog
 from alicia_scheduler.host.calls import ServiceCalls
 from alicia_scheduler.host.check import Checked, disabled_plugins
 from alicia_scheduler.host.context import Surroundings
@@ -63,6 +64,7 @@ class Host:
         plugins: how they stand, and what they can be told.
         kernel: None until it is there.
         commands: who answers the commands of plugins that are doors; None when nobody does.
+        audit: takes notes of commands.
     """
 
     def __init__(
@@ -90,15 +92,41 @@ class Host:
             self.clock.now,
             configured_off=disabled_plugins(configuration) if configuration is not None else (),
         )
+        self.audit = AuditLog(state_dir, self.clock, self.notifier.redact)
         self._settings = settings
         self._checked = checked
         self._registry = registry
         self._state_dir = state_dir
+        self._surroundings: Surroundings | None = None
         self._history = history or HistorySettings()
         self._configuration = configuration
         self._reloading: Reloading | None = None
         self._stop_wanted = False
         self._parts: set[str] = set()
+
+    @property
+    def settings(self) -> Settings:
+        """The ``[scheduler]`` table that applies."""
+        return self._settings
+
+    @property
+    def checked(self) -> Checked:
+        """The rest of the configuration that applies."""
+        return self._checked
+
+    @property
+    def registry(self) -> Registry:
+        """The types of the installed plugins."""
+        return self._registry
+
+    @property
+    def state_dir(self) -> Path | None:
+        """Where the store lives, or None when nothing is kept."""
+        return self._state_dir
+
+    def service_problems(self) -> dict[str, str]:
+        """Why services that should run do not, by the name of their contract."""
+        return self._surroundings.services.problems() if self._surroundings is not None else {}
 
     async def run(self) -> None:
         """Run until :meth:`stop`. ``started`` is set once the schedule runs.
@@ -111,7 +139,8 @@ class Host:
                 await self._run_with(None)
             return
         with StateLock(self._state_dir, self.clock.now()), self.plugins.watch.watching():
-            await self._run_with(self._state_dir / STORE_FILE)
+            async with self.audit.running():
+                await self._run_with(self._state_dir / STORE_FILE)
 
     def stop(self) -> None:
         """Start nothing new, let running executions end, close everything; :meth:`run` returns."""
@@ -161,6 +190,7 @@ class Host:
             parts=self._parts,
             faults=self.plugins.faults,
         )
+        self._surroundings = surroundings
         actions = OpenActions(surroundings, self.plugins.watch.returned)
         journal = any(sink.options.durable for sink in checked.sinks)
         async with (
@@ -184,7 +214,7 @@ class Host:
                 self.clock,
                 kernel_settings(settings, checked.limits),
             )
-            surroundings.calls = ServiceCalls(self._registry, surroundings, self.kernel)
+            surroundings.calls = ServiceCalls(self._registry, surroundings, lambda: self.commands)
             records.begun_anew = self._bring_back
             for incident in store.incidents:
                 self.notifier.error(incident, kind="store")

@@ -122,13 +122,12 @@ class Plugins:
         return [record.to_wire() for record in self.registry.plugins]
 
     def show(self, name: str) -> dict[str, Any]:
-        """One plugin with the options of what it contributes, and what to do about it.
+        """One plugin with all that it brings: see :func:`~.portrait.portrait`.
 
         Raises:
             KeyError: there is no such plugin.
         """
-        record = self._record(name)
-        return {**portrait(record), "tasks": self.watch.tasks_of(record)}
+        return portrait(self._record(name))
 
     # -- what can be told ----------------------------------------------------------------
 

@@ -20,33 +20,35 @@ Schema = dict[str, Any]
 
 
 def portrait(record: PluginRecord) -> dict[str, Any]:
-    """A record's wire form, with the options of every contribution in place of its bare name, and
-    ``advice``: what to do about the plugin, or None when there is nothing."""
-    shown = record.to_wire()
-    shown["contributions"] = [
-        {
-            "kind": kind,
-            "name": item.name,
-            "summary": item.summary,
-            "options": options_of(item.data if isinstance(item, ServiceCall) else item.config),
-        }
-        for kind, items in record.contributions.by_kind().items()
-        for item in items
-    ]
+    """A plugin with all that it brings: its record's wire form and :func:`advice` under ``plugin``;
+    ``types`` and ``settings`` with the JSON Schema of their options."""
     settings = record.contributions.settings
-    shown["settings"] = options_of(settings) if settings is not None else []
-    shown["commands"] = [command.name for command in record.contributions.commands]
-    shown["advice"] = advice(record)
-    return shown
+    return {
+        "plugin": {**record.to_wire(), "advice": advice(record)},
+        "types": [
+            {
+                "kind": kind,
+                "name": item.name,
+                "summary": item.summary,
+                "config": json_schema(item.data if isinstance(item, ServiceCall) else item.config),
+            }
+            for kind, items in record.contributions.by_kind().items()
+            for item in items
+        ],
+        "settings": json_schema(settings) if settings is not None else None,
+    }
 
 
-def options_of(cls: type[Any]) -> list[dict[str, Any]]:
-    """The options of a configuration class from its JSON Schema, in order: ``name``, ``type`` in
-    words, ``required``, ``default`` where there is one, ``summary`` from the class's docstring."""
-    schema = json_schema(cls)
+def options_of(schema: Schema) -> list[dict[str, Any]]:
+    """The options that a JSON Schema describes, in order.
+
+    Each has ``name``, ``type`` in words, ``required``, ``default`` where there is one, and
+    ``summary``: the option's own description, or what the section ``Attributes`` of its class's
+    docstring says about it.
+    """
     definitions = schema.get("$defs", {})
     table = _resolved(schema, definitions)
-    summaries = dict(_attributes(table.get("description") or inspect.getdoc(cls) or ""))
+    summaries = dict(_attributes(table.get("description") or ""))
     options = []
     for name, field in table.get("properties", {}).items():
         option = {

@@ -1,10 +1,13 @@
 """The scheduler's own service calls, ``scheduler.<service>``: what a person can tell a running host
-about an event, an event can tell it too."""
+about an event, an event can tell it too.
+
+Each is a command of the host, given by the execution that calls.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from importlib import metadata
 from typing import Annotated, Any
 
@@ -12,13 +15,12 @@ import msgspec
 from msgspec import Meta
 
 from alicia_scheduler.api.contracts import ActionContext
+from alicia_scheduler.api.control import Caller, CommandError, Commands, Permission
 from alicia_scheduler.api.descriptors import ServiceCall
-from alicia_scheduler.api.errors import ConfigError, Permanent
-from alicia_scheduler.api.model import EventExecution, to_wire
+from alicia_scheduler.api.errors import ConfigError, Permanent, ServiceUnavailable
+from alicia_scheduler.api.model import EventExecution
 from alicia_scheduler.host.context import HostContext, Surroundings
 from alicia_scheduler.host.loader import PluginRecord
-from alicia_scheduler.kernel import steering
-from alicia_scheduler.kernel.kernel import Kernel
 
 __all__ = ["SCHEDULER", "SCHEDULER_CALLS", "SchedulerContext"]
 
@@ -27,15 +29,17 @@ SCHEDULER = PluginRecord("scheduler", "alicia-scheduler", metadata.version("alic
 
 LONGEST_PAUSE = 10 * 366 * 86_400.0
 
-EventId = Annotated[str, Meta(min_length=1, max_length=128)]
+EventId = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^*?\[]+\Z")]
+
+TOLD_OF_EXECUTION = ("execution_id", "status", "reason")
 
 
 class SchedulerContext(HostContext):
-    """The context of these calls alone: it has the kernel."""
+    """The context of these calls alone: it has the host's commands before doors do."""
 
-    def __init__(self, surroundings: Surroundings, kernel: Kernel) -> None:
+    def __init__(self, surroundings: Surroundings, answering: Commands) -> None:
         super().__init__(SCHEDULER, surroundings)
-        self.kernel = kernel
+        self.answering = answering
 
 
 class EventData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,85 +82,73 @@ class CancelData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             )
 
 
-async def _trigger(kernel: Kernel, data: EventData, by: EventExecution) -> Any:
-    executions = await steering.trigger_by(kernel, data.event_id, by)
-    return {
-        "executions": [
-            {name: getattr(execution, name) for name in ("execution_id", "status", "reason")}
-            for execution in executions
-        ]
-    }
+def _of_the_event(answer: dict[str, Any]) -> dict[str, Any]:
+    """What the command did to the one event."""
+    [done] = answer["done"]
+    return {key: value for key, value in done.items() if key != "event_id"}
 
 
-async def _enable(kernel: Kernel, data: EventData, by: EventExecution) -> Any:
-    record = await steering.set_enabled(kernel, data.event_id, True)
-    return {"enabled": True, "revision": record.event.revision, "next_run": record.state.next_run}
+def _executions(answer: dict[str, Any]) -> dict[str, Any]:
+    executions = _of_the_event(answer)["executions"]
+    return {"executions": [{name: run[name] for name in TOLD_OF_EXECUTION} for run in executions]}
 
 
-async def _disable(kernel: Kernel, data: EventData, by: EventExecution) -> Any:
-    record = await steering.set_enabled(kernel, data.event_id, False)
-    return {"enabled": False, "revision": record.event.revision, "next_run": None}
-
-
-async def _pause(kernel: Kernel, data: PauseData, by: EventExecution) -> Any:
-    until = data.until or steering.FOR_EVER
-    if data.duration is not None:
-        until = kernel.clock.now() + timedelta(seconds=data.duration)
-    await steering.pause(kernel, data.event_id, until)
-    return {"paused_until": until}
-
-
-async def _resume(kernel: Kernel, data: EventData, by: EventExecution) -> Any:
-    await steering.resume(kernel, data.event_id)
-    return {"paused_until": None}
-
-
-async def _skip(kernel: Kernel, data: EventData, by: EventExecution) -> Any:
-    return {"slot": await steering.skip_next(kernel, data.event_id)}
-
-
-async def _unskip(kernel: Kernel, data: EventData, by: EventExecution) -> Any:
-    return {"slot": await steering.unskip(kernel, data.event_id)}
-
-
-async def _cancel(kernel: Kernel, data: CancelData, by: EventExecution) -> Any:
-    if data.execution_id is not None:
-        if data.execution_id == by.execution_id:
-            raise ValueError("an execution does not cancel itself")
-        if not await kernel.cancel(data.execution_id, "cancelled"):
-            raise KeyError(data.execution_id)
-        return {"cancelled": [data.execution_id]}
-    return {"cancelled": await steering.cancel_event(kernel, str(data.event_id), spare=by)}
+def _cancelled(answer: dict[str, Any]) -> dict[str, Any]:
+    return {"cancelled": [each["execution_id"] for each in answer["done"]]}
 
 
 def _call(
     service: str,
     data: type[Any],
-    run: Callable[[Kernel, Any, EventExecution], Awaitable[Any]],
     summary: str,
+    told: Callable[[dict[str, Any]], dict[str, Any]] = _of_the_event,
+    *,
+    noun: str = "events",
 ) -> ServiceCall:
     async def call(context: ActionContext, data: Any, execution: EventExecution) -> object | None:
         if not isinstance(context, SchedulerContext):
             raise TypeError("the scheduler's own services are called with its own context")
-        try:
-            answer: object = to_wire(await run(context.kernel, data, execution))
-        except KeyError as error:
-            message = f"there is no {error.args[0]!r}"
-            raise Permanent(message, error_class="not_found") from error
-        except ValueError as error:
-            raise Permanent(str(error), error_class="not_supported") from error
-        return answer
+        caller = Caller(
+            door="event",
+            name=execution.event_id,
+            permission=Permission.OPERATE,
+            execution=execution,
+        )
+        given = {
+            name: value
+            for name in data.__struct_fields__
+            if (value := getattr(data, name)) is not None
+        }
+        command = context.answering.execute(caller, f"{noun}/{service}", given)
+        return told(await _or_refused(command))
 
     return ServiceCall(name=f"scheduler.{service}", data=data, call=call, summary=summary)
 
 
+async def _or_refused(command: Awaitable[Any]) -> dict[str, Any]:
+    """The answer of a command, with a refusal as an action tells it."""
+    try:
+        answer: dict[str, Any] = await command
+    except CommandError as error:
+        if error.code == "unavailable":
+            raise ServiceUnavailable(str(error)) from error
+        raise Permanent(str(error), error_class=error.code) from error
+    return answer
+
+
 SCHEDULER_CALLS = (
-    _call("trigger", EventData, _trigger, "run an event now"),
-    _call("cancel", CancelData, _cancel, "cancel executions that are under way"),
-    _call("enable", EventData, _enable, "enable an event"),
-    _call("disable", EventData, _disable, "disable an event"),
-    _call("pause", PauseData, _pause, "pause an event"),
-    _call("resume", EventData, _resume, "end the pause of an event"),
-    _call("skip", EventData, _skip, "skip the next slot of an event"),
-    _call("unskip", EventData, _unskip, "take the last skip back"),
+    _call("trigger", EventData, "run an event now", _executions),
+    _call(
+        "cancel",
+        CancelData,
+        "cancel executions that are under way",
+        _cancelled,
+        noun="executions",
+    ),
+    _call("enable", EventData, "enable an event"),
+    _call("disable", EventData, "disable an event"),
+    _call("pause", PauseData, "pause an event"),
+    _call("resume", EventData, "end the pause of an event"),
+    _call("skip", EventData, "skip the next slot of an event"),
+    _call("unskip", EventData, "take the last skip back"),
 )

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from alicia_scheduler.api.errors import ConfigError, StoreError
 from alicia_scheduler.api.model import EventExecution, ScheduledEvent, Status, Trigger
 from alicia_scheduler.kernel.decision import Decision
+from alicia_scheduler.kernel.halting import halted
 from alicia_scheduler.kernel.ledger import new_execution, refused
 from alicia_scheduler.kernel.notifications import about_error
 from alicia_scheduler.kernel.planner import plan_trigger
@@ -98,8 +99,10 @@ def chain(
         if not entry.event.enabled:
             why = "the event is disabled"
             decision.close(entry, refused(execution, "disabled", now, why))
-        elif entry.state.paused_until is not None and now <= entry.state.paused_until:
-            why = entry.state.paused_reason or "the event is paused"
+        elif (state := halted(entry.state, kernel.paused_until)).paused_until and (
+            now <= state.paused_until
+        ):
+            why = state.paused_reason or "the event is paused"
             decision.close(entry, refused(execution, "paused", now, why))
         else:
             occupancy = kernel.runner.occupancy(entry.event)

@@ -6,7 +6,7 @@ leaves the next slot alone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -17,13 +17,22 @@ from alicia_scheduler.api.model import EventRecord, EventState, ScheduledEvent
 from alicia_scheduler.api.store import Change, RemoveEvent, SaveEvent
 from alicia_scheduler.kernel.catalog import Entry
 from alicia_scheduler.kernel.chains import refuse_cycles
+from alicia_scheduler.kernel.listing import known_events
 from alicia_scheduler.kernel.notifications import Told, about_error, about_event
 from alicia_scheduler.kernel.slots import CORRECTION, advance, first_slot
 
 if TYPE_CHECKING:
     from alicia_scheduler.kernel.kernel import Kernel
 
-__all__ = ["Difference", "compare_origin", "reschedule", "save_event", "sync_origin"]
+__all__ = [
+    "Difference",
+    "OtherRevision",
+    "compare_origin",
+    "remove_event",
+    "reschedule",
+    "save_event",
+    "sync_origin",
+]
 
 SCHEDULE_FIELDS = (
     "schedule_type",
@@ -54,18 +63,63 @@ class Difference:
     unchanged: list[str] = field(default_factory=list)
 
 
-async def save_event(kernel: Kernel, event: ScheduledEvent) -> EventRecord:
+class OtherRevision(ValueError):
+    """An edit was made for a revision that the event does not have.
+
+    Attributes:
+        revision: the one that it has; 0 when there is no such event.
+    """
+
+    def __init__(self, event_id: str, revision: int, expected: int) -> None:
+        there = f"is at revision {revision}" if revision else "does not exist"
+        wanted = f"not at revision {expected}" if expected else "and was to be new"
+        super().__init__(f"event {event_id!r} {there}, {wanted}")
+        self.revision = revision
+
+
+async def save_event(
+    kernel: Kernel, event: ScheduledEvent, *, expected: int | None = None
+) -> EventRecord:
     """Create an event, or replace the one with its id by a new revision.
+
+    Args:
+        expected: the revision that is to be replaced; 0 when there must be none.
 
     Raises:
         ConfigError: it would trigger itself in the end.
+        OtherRevision: it is at another one than expected; nothing was changed.
     """
     await refuse_cycles(kernel, event)
-    known = await _known(kernel, [event.event_id])
+    known = await known_events(kernel, [event.event_id])
+    # From here to the new definition in hand nobody else gets a turn.
+    _expect(known.get(event.event_id), event.event_id, expected)
     difference = Difference()
     await _save(kernel, [event], known, difference)
     entry = kernel.catalog.get(event.event_id)
     return entry.record if entry else known[event.event_id]
+
+
+async def remove_event(kernel: Kernel, event_id: str, *, expected: int | None = None) -> None:
+    """Remove an event and cancel what of it is under way; its executions stay as history.
+
+    Args:
+        expected: the revision that it must be at.
+
+    Raises:
+        KeyError: there is no such event.
+        OtherRevision: it is at another one than expected; nothing was changed.
+    """
+    record = (await known_events(kernel, [event_id])).get(event_id)
+    if record is None:
+        raise KeyError(event_id)
+    _expect(record, event_id, expected)
+    await _remove(kernel, [record], Difference())
+
+
+def _expect(record: EventRecord | None, event_id: str, expected: int | None) -> None:
+    revision = record.event.revision if record is not None else 0
+    if expected is not None and revision != expected:
+        raise OtherRevision(event_id, revision, expected)
 
 
 async def sync_origin(kernel: Kernel, origin: str, events: Sequence[ScheduledEvent]) -> Difference:
@@ -118,25 +172,12 @@ async def _known_of_origin(
     wanted = {event.event_id for event in events}
     # What the store lacks, or has in an older version, because it cannot be written.
     unwritten = kernel.records.unwritten_events()
-    known = await _known(kernel, known.keys() | unwritten | wanted)
+    known = await known_events(kernel, known.keys() | unwritten | wanted)
     return {
         event_id: record
         for event_id, record in known.items()
         if event_id in wanted or record.event.origin == origin
     }
-
-
-async def _known(kernel: Kernel, event_ids: Collection[str]) -> dict[str, EventRecord]:
-    """Those of the events that there are, as they are: what the kernel has in hand is newer than
-    the store while that is being written, or cannot be."""
-    known = await kernel.store.records(event_ids)
-    for event_id in event_ids:
-        entry = kernel.catalog.get(event_id)
-        if entry is not None:
-            known[event_id] = entry.record
-        elif kernel.records.removed(event_id):
-            known.pop(event_id, None)
-    return known
 
 
 async def _save(

@@ -16,8 +16,8 @@ import trio
 from msgspec.structs import replace
 
 from alicia_scheduler.api.errors import StoreError
-from alicia_scheduler.api.model import EventExecution, Status, Trigger
-from alicia_scheduler.api.store import Change, Due, SaveEvent, SaveExecution, SlotTaken
+from alicia_scheduler.api.model import EventExecution, Status, Trigger, to_epoch
+from alicia_scheduler.api.store import Change, Due, SaveEvent, SaveExecution, SaveFact, SlotTaken
 from alicia_scheduler.kernel import ledger
 from alicia_scheduler.kernel.accounts import Accounts, may_run_unrecorded
 from alicia_scheduler.kernel.agenda import Agenda
@@ -25,6 +25,7 @@ from alicia_scheduler.kernel.catalog import Catalog, Entry
 from alicia_scheduler.kernel.clock import Clock
 from alicia_scheduler.kernel.decision import Decision
 from alicia_scheduler.kernel.gate import ClockGate
+from alicia_scheduler.kernel.halting import HALTED, halted
 from alicia_scheduler.kernel.notifications import Told, about_error
 from alicia_scheduler.kernel.planner import Plan, plan_slot, plan_trigger
 from alicia_scheduler.kernel.prepared import Types
@@ -68,7 +69,7 @@ class Kernel:
     """Joins agenda, planner, runner and store. One instance owns all state of a host.
 
     ``ready`` is set when recovery is done and the schedule runs, ``stopped`` when nothing runs
-    any more.
+    any more. Up to ``paused_until`` no slot of any event runs (:mod:`.halting`).
 
     Args:
         records: running; makes durable what is decided and tells it.
@@ -106,6 +107,7 @@ class Kernel:
         self.ready = trio.Event()
         self.stopped = trio.Event()
         self.stopping = False
+        self.paused_until: datetime | None = None
 
     def stop(self) -> None:
         """Start nothing new and let the loop come to its end."""
@@ -172,7 +174,7 @@ class Kernel:
         try:
             plan = plan_slot(
                 entry.event,
-                entry.state,
+                halted(entry.state, self.paused_until),
                 schedule,
                 entry.state.next_run,
                 now,
@@ -327,7 +329,9 @@ class Kernel:
         events: list[Change] = [
             SaveEvent(record.event, record.state) for record in self.catalog.records()
         ]
-        return events + [SaveExecution(execution) for execution in self.runner.under_way()]
+        executions = [SaveExecution(execution) for execution in self.runner.under_way()]
+        paused = [SaveFact(HALTED, to_epoch(self.paused_until))] if self.paused_until else []
+        return [*events, *executions, *paused]
 
     # -- commands ------------------------------------------------------------------------
 

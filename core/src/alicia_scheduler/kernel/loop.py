@@ -8,6 +8,7 @@ import trio
 
 from alicia_scheduler.api.errors import StoreError
 from alicia_scheduler.kernel.clock import StepWatch
+from alicia_scheduler.kernel.halting import recall
 from alicia_scheduler.kernel.kernel import Kernel
 from alicia_scheduler.kernel.recovery import recover
 from alicia_scheduler.kernel.replan import follow_clock_set_back, note_clock, replan
@@ -50,6 +51,7 @@ async def run_kernel(kernel: Kernel) -> None:
 
 async def _settle(kernel: Kernel) -> None:
     """Make good for what happened since the host last ran."""
+    await recall(kernel)
     await recover(kernel)
     # Retries that wait are in hand now, and move as well.
     await follow_clock_set_back(kernel)

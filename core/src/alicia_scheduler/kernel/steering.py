@@ -70,7 +70,9 @@ async def trigger_by(kernel: Kernel, event_id: str, by: EventExecution) -> list[
     return await kernel.trigger(event_id, by)
 
 
-async def cancel_event(kernel: Kernel, event_id: str, *, spare: EventExecution) -> list[str]:
+async def cancel_event(
+    kernel: Kernel, event_id: str, *, spare: EventExecution | None = None
+) -> list[str]:
     """Cancel the executions of an event that run, queue or wait for a retry, except ``spare``.
 
     Returns:
@@ -80,11 +82,12 @@ async def cancel_event(kernel: Kernel, event_id: str, *, spare: EventExecution) 
         KeyError: there is no such event.
     """
     await _entry(kernel, event_id)
+    spared = spare.execution_id if spare is not None else None
     under_way = [execution.execution_id for execution in kernel.runner.of_event(event_id)]
     return [
         execution_id
         for execution_id in under_way
-        if execution_id != spare.execution_id and await kernel.cancel(execution_id, "cancelled")
+        if execution_id != spared and await kernel.cancel(execution_id, "cancelled")
     ]
 
 
