@@ -6,7 +6,6 @@ from __future__ import annotations
 import sys
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from importlib import metadata
 
 import trio
 
@@ -16,6 +15,7 @@ from alicia_scheduler.host.check import check_configuration, disabled_plugins
 from alicia_scheduler.host.discovery import find_candidates
 from alicia_scheduler.host.host import Host
 from alicia_scheduler.host.loader import load_plugins
+from alicia_scheduler.host.quarantine import Absence
 from alicia_scheduler.host.registry import Registry
 from alicia_scheduler.host.remembered import Remembered
 
@@ -86,6 +86,7 @@ class Cage:
         self.folder = folder
         monkeypatch.syspath_prepend(str(folder))
         self._modules = []
+        self.canary = CANARY
         self.install("canary", CANARY, module="zoo_canary")
         self.host = None
 
@@ -138,11 +139,20 @@ class Cage:
             if record.distribution.startswith("zoo-")
         }
 
-    def load(self, more="", *, patience=20.0, state_dir=None, **options):
+    def load(self, more="", *, patience=60.0, state_dir=None, remembered=None):
         """Everything up to a host that can run."""
         loaded = configuration(Document.parse(CONFIG + more, str(self.folder / "home.toml")))
+        remembered = remembered or Remembered(state_dir)
+        absence = Absence(
+            disabled=remembered.disabled,
+            quarantined=remembered.quarantined,
+            now=datetime.now(UTC),
+        )
         records = load_plugins(
-            find_candidates(), disabled=disabled_plugins(loaded), patience=patience, **options
+            find_candidates(),
+            disabled=disabled_plugins(loaded),
+            left_out=absence,
+            patience=patience,
         )
         registry = Registry(records)
         checked = check_configuration(loaded, registry, now=datetime.now(UTC))
@@ -153,7 +163,7 @@ class Cage:
             registry,
             state_dir=state_dir,
             configuration=loaded,
-            remembered=options.get("remembered") or Remembered(state_dir),
+            remembered=remembered,
         )
         self.told = []
         self.host.notifier.listen(self.told.append)
@@ -184,11 +194,6 @@ class Cage:
             for item in self.told
             if item.event_type == "error" and item.event_data["class"] == kind
         ]
-
-
-def installed_in(folder):
-    """What is installed in a folder alone."""
-    return find_candidates(metadata.distributions(path=[str(folder)]))
 
 
 async def until(condition, seconds=60):
