@@ -175,7 +175,7 @@ class LoopWatch(Instrument):
             return
         place = None
         if seen is not None and seen[0] == began:
-            _, plugin, place = seen
+            plugin, place = seen[1] or plugin, seen[2]
         plugin = plugin or plugin_of(task)
         name = task.name if task is not None else "?"
         self._held(Hold(plugin, name, seconds, place))
