@@ -52,7 +52,7 @@ class House:
         self.config = folder / "home.toml"
         self.config.write_text(CONFIG.format(port=self.port))
         self.process = subprocess.Popen(
-            [ALICIA, "run", str(self.config)], stderr=(folder / "log").open("w")
+            [ALICIA, "run", str(self.config)], stderr=subprocess.DEVNULL
         )
         deadline = time.monotonic() + 60
         while not (self.state / "alicia.sock").exists():
