@@ -1,6 +1,8 @@
 """`alicia tail` and `alicia top` in a real terminal, against a real host."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -14,6 +16,7 @@ ALICIA = str(Path(sys.executable).parent / "alicia")
 CONFIG = """
 [scheduler]
 timezone = "UTC"
+drain_timeout = 0.2
 
 [plugins.action-script]
 shell = true
@@ -90,8 +93,6 @@ def terminal(host, *arguments, **options):
 
 def sequences(text):
     """The numbers of the notifications that `tail --json` printed."""
-    import json
-
     lines = [line for line in text.splitlines() if line.startswith("{") and line.endswith("}")]
     return [json.loads(line)["sequence"] for line in lines]
 
@@ -131,19 +132,45 @@ def test_what_a_program_printed_does_not_drive_the_terminal(shared_host):
         assert "\x1b" not in screen.recorded
 
 
-def test_tail_waits_for_a_host_that_went_away_and_misses_nothing(own_host):
-    with terminal(own_host, "tail", "--json", "--type", "execution_completed") as screen:
-        screen.until(lambda it: len(sequences(it.text)) >= 2, "two completed executions")
+def missing(text):
+    """The numbers between the first and the last that were printed which were not, and those of
+    them that tail said are lost."""
+    numbers = sequences(text)
+    assert numbers == sorted(set(numbers))
+    said = [
+        number
+        for first, last in re.findall(r"lost: notifications (\d+) to (\d+)", text)
+        for number in range(int(first), int(last) + 1)
+    ]
+    return set(range(numbers[0], numbers[-1] + 1)) - set(numbers), set(said)
+
+
+def test_tail_waits_for_a_host_that_went_away_and_says_what_it_missed(own_host):
+    with terminal(own_host, "tail", "--json") as screen:
+        screen.until(lambda it: len(sequences(it.text)) >= 2, "two notifications")
         own_host.stop()
         screen.until("waiting for it to come back")
         own_host.start()
         screen.until("the host is back")
         seen = len(sequences(screen.text))
-        screen.until(lambda it: len(sequences(it.text)) >= seen + 2, "two more executions")
+        screen.until(lambda it: len(sequences(it.text)) >= seen + 2, "two more notifications")
         screen.interrupt()
         assert screen.end() == 0
-        numbers = sequences(screen.text)
-        assert numbers == sorted(set(numbers))
+    gone, said = missing(screen.text)
+    assert gone <= said
+
+
+def test_tail_says_which_notifications_are_kept_no_more(own_host):
+    with terminal(own_host, "tail", "--json") as screen:
+        screen.until(lambda it: len(sequences(it.text)) >= 4, "some notifications")
+    # They are kept in the host's memory.
+    own_host.stop()
+    own_host.start()
+    with terminal(own_host, "tail", "--after", "2") as screen:
+        screen.until("lost: notifications 3 to ")
+        screen.until("started")
+        screen.interrupt()
+        assert screen.end() == 0
 
 
 def test_tail_ends_quietly_when_nobody_reads_any_more(shared_host):
@@ -166,7 +193,8 @@ def test_tail_ends_quietly_when_nobody_reads_any_more(shared_host):
 def test_top_shows_what_runs_what_is_next_and_what_fails(shared_host):
     with terminal(shared_host, "top", "--interval", "0.3") as screen:
         screen.until("UNDER WAY")
-        screen.until(lambda it: "long   running" in it.text, "the long execution")
+        running = re.compile(r"long +running +[1-9]")
+        screen.until(lambda it: running.search(it.picture), "the long execution with its time")
         screen.until("FAILING")
         screen.until(lambda it: "broken" in it.text, "the failing event")
         screen.until(lambda it: "yearly" in it.text, "the next slot of the year")
