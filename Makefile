@@ -6,7 +6,7 @@ PROJECTS := core $(wildcard plugins/*)
 PYPROJECTS := $(wildcard core/pyproject.toml plugins/*/pyproject.toml)
 PACKAGES := alicia_scheduler $(notdir $(wildcard plugins/*/src/*))
 
-.PHONY: help setup demo test test-slow lint format cli-reference clean
+.PHONY: help setup demo test test-slow bench lint format cli-reference clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/ —/'
@@ -34,10 +34,17 @@ test-slow: $(VENV)/.tests ## the slow tier: larger random runs, every zone there
 	@sh tools/test-programs.sh
 	@ALICIA_REQUIRE_MOSQUITTO=1 $(BIN)/python -m pytest -q -p no:cacheprovider -m slow $(ARGS)
 
+$(VENV)/.peers: $(VENV)/.runs $(wildcard benchmarks/peers/*)
+	@sh benchmarks/peers/install.sh $(VENV)
+	@touch $@
+
+bench: $(VENV)/.peers ## measure against peers and limits; ONLY=dispatch for one of the benchmarks
+	@$(BIN)/python -m benchmarks $(addprefix --only ,$(ONLY)) $(ARGS)
+
 lint: $(VENV)/.tests ## ruff and mypy --strict on everything
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy --strict $(addprefix -p ,$(PACKAGES))
+	@$(BIN)/mypy --strict $(addprefix -p ,$(PACKAGES) benchmarks)
 
 format: $(VENV)/.tests ## let ruff format everything
 	@$(BIN)/ruff check --fix .

@@ -37,14 +37,14 @@ def host(tmp_path):
     process = subprocess.Popen(
         [ALICIA, "run", str(tmp_path / "home.toml")], stderr=subprocess.DEVNULL
     )
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not (tmp_path / "state/alicia.sock").exists():
         assert time.monotonic() < deadline, "the host does not start"
         assert process.poll() is None
         time.sleep(0.02)
     yield process
     process.terminate()
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=60) == 0
     assert not (tmp_path / "state/alicia.sock").exists()
 
 
@@ -63,7 +63,7 @@ def history(tmp_path):
 
 
 def until(condition, what):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.05)

@@ -244,7 +244,7 @@ async def test_a_publish_waits_for_its_broker_in_one_attempt(host, broker, tmp_p
     await arrived_after_the_outage(broker)
     done = await until_run(tmp_path, lambda run: run["status"] == "completed")
     assert done["retry_count"] == 0
-    assert done["result"]["outbox"]["waited"] >= 0.5
+    assert done["result"]["outbox"]["waited"] > 0
     assert stop(process)[0] == 0
 
 
@@ -269,7 +269,7 @@ schedule_config = { type = "seconds", value = 1 }
 action = { topic = "home/tick", message = "x" }
 max_retries = 0
 """)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             found = listing(tmp_path, "executions", "list")
@@ -288,7 +288,7 @@ async def test_a_second_host_on_the_same_state_directory_refuses(host, broker, t
         first = host("")
         await recorder.wait_for("alicia/scheduler/availability")
         second = host("")
-        _, errors = second.communicate(timeout=20)
+        _, errors = second.communicate(timeout=60)
         assert second.returncode == 1
         assert f"pid {first.pid}" in errors or str(first.pid) in errors
         assert stop(first)[0] == 0

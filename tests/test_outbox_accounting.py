@@ -57,7 +57,7 @@ class Witness:
         self.seen.append((message.topic, bytes(message.payload)))
 
     def wait_subscribed(self):
-        assert self._subscribed.acquire(timeout=20), "the witness did not come back"
+        assert self._subscribed.acquire(timeout=60), "the witness did not come back"
 
     def close(self):
         self._client.disconnect()

@@ -117,7 +117,7 @@ def state_dir(tmp_path_factory):
     until((folder / "state/alicia.sock").exists, "the host does not start")
     yield folder / "state"
     process.terminate()
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=60) == 0
 
 
 def told(state_dir, *arguments):
@@ -135,7 +135,7 @@ def listed(state_dir, *arguments):
 
 
 def until(condition, what):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not (found := condition()):
         assert time.monotonic() < deadline, what
         time.sleep(0.05)

@@ -118,13 +118,13 @@ def host(written, tmp_path):
         stdout=subprocess.DEVNULL,
         env=os.environ | {"LOCK_PIN": "4711-0815"},
     )
-    give_up = time.monotonic() + 20
+    give_up = time.monotonic() + 60
     while not (tmp_path / "state/alicia.sock").exists():
         assert time.monotonic() < give_up, "the host does not start"
         time.sleep(0.02)
     yield broker
     process.terminate()
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=60) == 0
     broker.stop()
 
 

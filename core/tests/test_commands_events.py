@@ -314,13 +314,16 @@ async def test_of_many_those_that_may_not_be_deleted_are_told_and_stay():
     ],
 )
 async def test_a_selection_means_the_same_in_a_verb_and_in_a_listing(selection, chosen):
-    async with commanded() as (_, tell):
+    async with commanded() as (under_test, tell):
         for name, tags in (("b-1", []), ("a-2", ["blue"]), ("a-1", ["red", "x"])):
             await tell("events/create", event=definition(name, tags=tags))
         assert ids(await tell("events/pause", **selection)) == chosen
         listed = await tell("events/list", **selection)
         assert [event["event_id"] for event in listed["events"]] == chosen
         assert ids(await tell("events/trigger", **selection)) == chosen
+        # They were triggered in this order, too.
+        started = [run["event_id"] for run in under_test.told("execution_started")]
+        assert started == chosen
         history = (await tell("executions/list", **selection))["executions"]
         assert sorted(run["event_id"] for run in history) == chosen
 

@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from alicia_scheduler.api import (
+    CalledOff,
     Caller,
     CommandError,
     Mode,
@@ -142,6 +143,20 @@ async def test_a_success_after_a_retry_has_no_class_of_error(autojump_clock):
     (execution,) = await Tries(Retryable("no"), None).run(at_instants(10, retry_delay=5), 30)
     assert (execution.status, execution.error_class) == (Status.COMPLETED, None)
     assert (execution.error_message, execution.retry_count) == (None, 1)
+
+
+async def test_what_is_called_off_ends_as_cancelled_and_is_not_tried_again(autojump_clock):
+    tries = Tries(CalledOff("no paper", result={"page": 4}))
+    (execution,) = await tries.run(at_instants(10), 1000)
+    assert (execution.status, execution.reason) == (Status.CANCELLED, "called_off")
+    assert (execution.error_message, execution.result) == ("no paper", {"page": 4})
+    assert tries.times == [10.0]
+
+
+async def test_a_failure_keeps_what_the_last_attempt_told(autojump_clock):
+    tries = Tries(Retryable("first", result=1), Permanent("last", result={"page": 4}))
+    (execution,) = await tries.run(at_instants(10), 1000)
+    assert (execution.status, execution.result) == (Status.FAILED, {"page": 4})
 
 
 async def test_an_error_of_a_class_in_no_retry_on_is_not_retried(autojump_clock):

@@ -217,6 +217,28 @@ def test_a_needed_service_without_defaults_is_a_mistake_where_it_is_needed():
     assert "services.bridge.link: the key 'address' is missing" in issues[0]
 
 
+def test_a_needed_service_that_never_runs_by_itself_is_a_mistake_where_it_is_needed():
+    door = ServiceType(
+        name="bridge.link", config=BlinkData, open=nothing, provides=Bridge, only_configured=True
+    )
+    parts = [lamp(), button(lambda _: (Bridge,)), plugin("bridge", services=[door])]
+    issues, _ = checked('service = "lamp.blink"', *parts)
+    assert issues == [
+        (
+            "home.toml:5: events.e.action: needs the service 'bridge.link', which is not "
+            'configured: it never runs by itself (add [services."bridge.link"])'
+        )
+    ]
+    more = '[services."bridge.link"]\n'
+    assert checked('service = "lamp.blink"', *parts, more=more) == ([], [])
+
+
+def test_a_needed_service_that_nothing_provides_leaves_the_event_unresolved():
+    issues, unresolved = checked('service = "lamp.blink"', lamp(), button(lambda _: (Bridge,)))
+    assert issues == []
+    assert unresolved == ["events.e: nothing installed provides Bridge"]
+
+
 def test_the_table_of_names_tells_what_the_scheduler_offers():
     assert KNOWN["service call"] == {call.name: "alicia-scheduler" for call in SCHEDULER_CALLS}
 

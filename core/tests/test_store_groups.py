@@ -33,7 +33,7 @@ class Disk:
         assert self.at_work == 1
         names = [values[0] for operations in callers for _, values in operations]
         self.transactions.append(names)
-        assert self.go_on.wait(10)
+        assert self.go_on.wait(60)
         self.at_work -= 1
         return [self.refuse.get(name) for name in names]
 

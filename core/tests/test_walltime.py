@@ -25,6 +25,7 @@ from alicia_scheduler.api import (
     instants_of,
     next_instant,
     reading_at,
+    walltime,
 )
 
 MINUTE = timedelta(minutes=1)
@@ -339,3 +340,31 @@ def test_a_reading_that_a_clock_shows_leads_back_to_its_instant(place):
     shown_at = instants_of(reading_at(instant, ZoneInfo(zone)), ZoneInfo(zone))
     assert instant in shown_at
     assert first_instant(reading_at(instant, ZoneInfo(zone)), ZoneInfo(zone)) == shown_at[0]
+
+
+@settings(deadline=None)
+@given(around_a_change(), st.sampled_from(POLICIES), st.data())
+def test_the_short_way_leads_to_the_same_instant(place, policy, data):
+    zone, middle, after = place
+    minutes = data.draw(st.sets(st.integers(-5000, 5000), min_size=1, max_size=30))
+    shown = reading_at(middle, ZoneInfo(zone))
+    readings = Listed(sorted(shown + minute * MINUTE for minute in minutes))
+    instant, zone = after, ZoneInfo(zone)
+    short = next_instant(readings, instant, zone, policy)
+    offset = walltime._offset_at(instant, zone)
+    start = walltime._start(instant, offset, zone, policy)
+    search = walltime._Search(instant, offset, start, readings.first_from(start))
+    assert walltime._by_stretches(readings, search, zone, policy) == short
+
+
+def test_most_questions_take_the_short_way(monkeypatch):
+    asked = []
+    walk = walltime._by_stretches
+    monkeypatch.setattr(walltime, "_by_stretches", lambda *args: asked.append(1) or walk(*args))
+    zone, policy = ZoneInfo("Europe/Berlin"), POLICIES[0]
+    every_hour = Listed([datetime(2026, 1, 1) + n * HOUR for n in range(24 * 365)])
+    at, answers = utc("2025-12-31 23:00"), 0
+    while (at := next_instant(every_hour, at, zone, policy)) is not None:
+        answers += 1
+    assert answers > 8700
+    assert len(asked) < 10

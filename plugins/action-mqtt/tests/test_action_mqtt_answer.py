@@ -163,10 +163,10 @@ async def test_with_the_broker_away_the_answer_is_waited_for_from_the_delivery_o
         ):
 
             async def run():
-                results.append(await action.run(asking(timeout=1), EXECUTION))
+                results.append(await action.run(asking(timeout=4), EXECUTION))
 
             nursery.start_soon(run)
-            await trio.sleep(1.2)
+            await trio.sleep(4.2)
             assert results == []
             relay.join()
     assert results[0]["ack"]["payload"] == "done"

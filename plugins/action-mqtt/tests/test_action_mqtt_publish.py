@@ -178,14 +178,23 @@ async def test_with_the_broker_away_it_waits_and_is_done_when_the_broker_is_back
     assert (result["outbox"]["sends"], result["outbox"]["repeated"]) == (1, False)
 
 
+async def given_up(action, connection, config):
+    """An attempt that is cancelled once its message waits in the outbox."""
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(action.run, config, EXECUTION)
+            while not len(connection.outbox):
+                await trio.sleep(0.01)
+            nursery.cancel_scope.cancel()
+
+
 async def test_the_next_attempt_takes_up_the_message_of_the_one_that_was_given_up(
     action_at, mosquitto
 ):
     config = MqttPublishConfig(topic="t", qos=1)
     with Relay(mosquitto.port, joined=False) as relay, Recorder(mosquitto.port, "t") as recorder:
-        async with action_at(relay.port) as (action, _):
-            with trio.move_on_after(0.1):
-                await action.run(config, EXECUTION)
+        async with action_at(relay.port) as (action, connection):
+            await given_up(action, connection, config)
             relay.join()
             again = replace(EXECUTION, retry_count=1)
             result = await action.run(config, again)
@@ -199,9 +208,8 @@ async def test_the_next_attempt_takes_up_the_message_of_the_one_that_was_given_u
 
 async def test_what_ran_again_after_a_crash_takes_it_up_too(action_at, mosquitto, tmp_path):
     config = MqttPublishConfig(topic="t", qos=1)
-    async with action_at(free_port(), state_dir=tmp_path) as (action, _):
-        with trio.move_on_after(0.2):
-            await action.run(config, EXECUTION)
+    async with action_at(free_port(), state_dir=tmp_path) as (action, connection):
+        await given_up(action, connection, config)
     again = replace(EXECUTION, execution_id="x-2", trigger=Trigger.RECOVERY)
     with Recorder(mosquitto.port, "t") as recorder:
         async with action_at(mosquitto.port, state_dir=tmp_path) as (action, _):
@@ -265,7 +273,7 @@ async def test_a_broker_that_dies_before_acknowledging_is_a_failure_without_the_
                 assert loss.value.error_class == "connection"
 
             nursery.start_soon(run)
-            await trio.sleep(0.1)
+            await trio.testing.wait_all_tasks_blocked(0.1)
             mosquitto.kill()
 
 

@@ -5,13 +5,16 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import suppress
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
 from alicia_action_script import Limits, launcher
+from alicia_action_script.leftovers import end_marked
 from alicia_scheduler.api import Permanent, Retryable
 
 IGNORE = "trap '' TERM; "
@@ -97,6 +100,17 @@ async def test_the_cancellation_goes_on_when_it_is_done(bench):
     with trio.move_on_after(0.2) as scope:
         await bench.sh("sleep 600")
     assert scope.cancelled_caught
+    assert bench.left() == []
+
+
+async def test_a_program_is_told_to_end_even_while_it_starts(bench):
+    for _ in range(20):
+        with trio.move_on_after(60) as hang:  # or it would have its grace, and then SIGKILL
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(lambda: bench.run("/bin/sleep", "600", grace=90.0))
+                await trio.testing.wait_all_tasks_blocked()  # its child may not even run yet
+                nursery.cancel_scope.cancel()
+        assert not hang.cancel_called
     assert bench.left() == []
 
 
@@ -233,6 +247,61 @@ async def test_a_launcher_that_a_script_has_stopped_goes_on_when_the_run_is_ende
     assert (await bench.sh("echo again"))["stdout"] == "again\n"
 
 
+@contextmanager
+def _running(*command, **options):
+    with subprocess.Popen(command, stdout=subprocess.PIPE, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_process_that_replaces_itself_all_the_time_is_never_overlooked(tmp_path):
+    again = tmp_path / "again"
+    again.write_text(f'#!/bin/sh\nexec "{again}"\n')
+    again.chmod(0o755)
+    with _running(str(again), env={"MARK": "mine"}) as process:
+        looks = [launcher.bearers(b"MARK=mine", lambda: [process.pid]) for _ in range(3000)]
+    assert ([], True) not in looks
+    assert ([process.pid], False) in looks
+
+
+def test_a_process_whose_first_thread_has_ended_is_not_overlooked():
+    program = (
+        "import ctypes, threading, time; "
+        "threading.Thread(target=lambda: (print(flush=True), time.sleep(600))).start(); "
+        "ctypes.CDLL(None).pthread_exit(None)"
+    )
+    with _running(sys.executable, "-c", program, env={"MARK": "mine"}) as process:
+        process.stdout.readline()
+        stat = Path(f"/proc/{process.pid}/stat")
+        while stat.read_text().rpartition(")")[2].split()[0] != "Z":
+            time.sleep(0.01)
+        assert launcher.bearers(b"MARK=mine", lambda: [process.pid]) == ([process.pid], False)
+
+
+def test_a_process_that_comes_to_light_during_the_look_is_not_overlooked():
+    with (
+        _running("/bin/cat", stdin=subprocess.PIPE, env={}) as other,
+        _running("/bin/cat", stdin=subprocess.PIPE, env={"MARK": "mine"}) as process,
+    ):
+        lists = iter([[other.pid], [other.pid, process.pid]])
+        assert launcher.bearers(b"MARK=mine", lambda: next(lists)) == ([process.pid], False)
+
+
+def test_processes_without_an_environment_do_not_hold_the_end_up():
+    with _running("/bin/cat", stdin=subprocess.PIPE, env={}) as other:
+        ended = os.fork()
+        if ended == 0:
+            os._exit(0)
+        os.waitid(os.P_PID, ended, os.WEXITED | os.WNOWAIT)  # a zombie
+        try:
+            assert launcher.bearers(b"MARK=mine", lambda: [other.pid, ended]) == ([], True)
+        finally:
+            os.waitpid(ended, 0)
+    assert end_marked("MARK=nobody's", within=60.0)
+
+
 def test_an_answer_that_nobody_read_does_not_hurt_the_launcher():
     ours, theirs = socket.socketpair()
     theirs.sendall(b"unread")
@@ -307,9 +376,14 @@ async def _runs_without_a_trace(bench, count):
     await _many(bench, 40, 8)  # worker threads and what else is made once
     before = bench.held()
     assert await _many(bench, count, 8) == {"not_found", "exit_3"}
-    await trio.sleep(0.2)  # for the kernel to let go
+    await bench.until_gone()
     after = bench.held()
-    assert bench.left() == []
+    with trio.move_on_after(60):  # for the kernel to let go
+        while after["children of the launcher"] or any(
+            after[key] > before[key] + 3 for key in before
+        ):
+            await trio.sleep(0.05)
+            after = bench.held()
     assert after["children of the launcher"] == 0
     assert all(after[key] <= before[key] + 3 for key in before), (before, after)
 

@@ -216,7 +216,7 @@ def until():
 
 async def _until(condition: Callable[[], object]) -> None:
     """Wait until something holds."""
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         while not condition():
             await trio.sleep(0.005)
 
@@ -254,7 +254,12 @@ class Service:
             properties = Properties(PacketTypes.PUBLISH)
             properties.CorrelationData = correlation
         data = payload if isinstance(payload, (str, bytes)) else json.dumps(payload)
-        self._client.publish(topic, data, 1, properties=properties, **more)
+        return self._client.publish(topic, data, 1, properties=properties, **more)
+
+    async def store(self, topic: str, payload: Any) -> None:
+        """Have the broker keep a message; on return it does."""
+        kept = self.publish(topic, payload, retain=True)
+        await _until(kept.is_published)
 
     def _subscribed(self, *_: object) -> None:
         self._ready = True

@@ -72,20 +72,19 @@ async def test_answers_to_others_are_passed_over(mosquitto, asking, bus_service,
 
 
 async def test_a_stored_message_is_no_answer(mosquitto, asking, bus_service):
-    service = bus_service(mosquitto.port, "meter/get", lambda *_: [])
+    def script(fields, message):
+        yield "meter/reply", {"user_id": "7", "value": "mine"}
+
+    topic = PRESETS["personality"].request_topic
+    service = bus_service(mosquitto.port, topic, script)
     async with service, asking(mosquitto.port) as ask:
-        service.publish("meter/reply", {"id": "7"}, retain=True)
-        with pytest.raises(Retryable) as failure:
-            await ask(
-                preset="personality",
-                data={"user_id": "7", "personality_id": "x"},
-                reply_topic="meter/reply",
-                answer_timeout=0.5,
-            )
-    assert failure.value.error_class == "timeout"
+        await service.store("meter/reply", {"user_id": "7", "value": "stored"})
+        data = {"user_id": "7", "personality_id": "x"}
+        result = await ask(preset="personality", data=data, reply_topic="meter/reply")
+    assert result["answer"]["value"] == "mine"
 
 
-async def test_a_late_answer_is_not_taken_for_the_next(mosquitto, asking, bus_service):
+async def test_a_late_answer_is_not_taken_for_the_next(mosquitto, asking, bus_service, until):
     late = []
 
     def script(fields, message):
@@ -99,10 +98,11 @@ async def test_a_late_answer_is_not_taken_for_the_next(mosquitto, asking, bus_se
         bus_service(mosquitto.port, "meter/get", script),
         asking(mosquitto.port) as ask,
     ):
-        with pytest.raises(Retryable, match="no answer on meter/reply") as failure:
-            await ask(answer_timeout=0.3, **options)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lambda: ask(**options))
+            await until(lambda: late)
+            nursery.cancel_scope.cancel()
         result = await ask(**options)
-    assert failure.value.error_class == "timeout"
     assert result["answer"]["value"] == "mine"
     assert late[0] != late[1]
 
@@ -118,7 +118,10 @@ async def test_on_its_own_topic_an_answer_may_be_anything(mosquitto, asking, bus
 
 async def test_it_is_done_before_the_attempt_times_out(mosquitto, asking):
     async with asking(mosquitto.port) as ask:
-        with trio.move_on_after(0.5) as attempt, pytest.raises(Retryable) as failure:
+        with (
+            trio.move_on_after(5) as attempt,
+            pytest.raises(Retryable, match="no answer on test/rpc/") as failure,
+        ):
             await ask(request_topic="nobody/listens")
     assert not attempt.cancelled_caught
     assert failure.value.error_class == "timeout"

@@ -96,7 +96,7 @@ async def test_a_publish_under_way_when_the_broker_dies_may_be_tried_again(mosqu
                 await connection.publish("a", b"", qos=1)
             lost.append(number)
 
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             async with trio.open_nursery() as nursery:
                 for number in range(50):
                     nursery.start_soon(publish, number)
@@ -112,7 +112,7 @@ async def test_subscriptions_outlive_the_broker(mosquitto, connect):
             mosquitto.restart()
             await until_connected(connection, False)
             await until_connected(connection)
-            with Recorder(mosquitto.port, "none") as other, trio.fail_after(10):
+            with Recorder(mosquitto.port, "none") as other, trio.fail_after(60):
                 # The subscription may follow the connection by a moment: repeat until it is there.
                 async with trio.open_nursery() as nursery:
 
@@ -145,7 +145,10 @@ async def test_loss_and_return_are_told_once_each(mosquitto, connect, lines):
 async def test_a_broker_missing_from_the_start_is_told_once(connect, lines):
     port = free_port()
     async with connect(port):
-        await trio.sleep(1)
+        with trio.fail_after(60):
+            while not lines():
+                await trio.sleep(0.01)
+        await trio.sleep(1)  # more attempts fail
     [line] = lines()
     assert line.startswith(f"no broker at 127.0.0.1:{port} yet: ")
     assert "refused" in line
@@ -155,7 +158,7 @@ async def test_a_refusal_is_told_as_an_error_with_its_cure(mosquitto, connect, l
     mosquitto.configure("allow_anonymous false")
     mosquitto.restart()
     async with connect(mosquitto.port):
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while not lines():
                 await trio.sleep(0.01)
     [line] = lines()
@@ -171,7 +174,7 @@ async def test_losing_the_client_id_to_another_is_told_as_an_error(connect, line
         await stream.send_all(SESSION_TAKEN_OVER)
 
     async with broker_that(give_the_id_away) as port, connect(port, protocol="5"):
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while len(lines()) < 2:
                 await trio.sleep(0.01)
     assert "refuses: Session taken over" in lines()[1]
@@ -180,7 +183,7 @@ async def test_losing_the_client_id_to_another_is_told_as_an_error(connect, line
 @pytest.mark.parametrize("hole", ["black_hole", "full_listener"])
 async def test_a_black_hole_does_not_delay_the_end(connect, request, hole):
     port = request.getfixturevalue(hole)
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         async with connect(port, connect_timeout=120):
             await trio.sleep(0.2)
 
@@ -203,7 +206,7 @@ async def test_a_black_hole_does_not_delay_the_end_of_the_process(full_listener)
 async def test_an_attempt_is_given_up_in_time_and_the_next_one_succeeds(mosquitto, connect, lines):
     mosquitto.freeze()
     async with connect(mosquitto.port, connect_timeout=0.3, protocol="5") as connection:
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while not lines():
                 await trio.sleep(0.01)
         mosquitto.thaw()
@@ -224,7 +227,7 @@ async def test_a_broker_that_acknowledges_nothing_is_left(connect):
         connect(port, protocol="3.1.1", keepalive=1) as connection,
     ):
         await until_connected(connection)
-        with trio.fail_after(10), pytest.raises(Retryable, match="acknowledged nothing"):
+        with trio.fail_after(60), pytest.raises(Retryable, match="acknowledged nothing"):
             await connection.publish("a", b"", qos=1)
 
 
@@ -239,8 +242,8 @@ async def test_a_frozen_broker_is_noticed_by_its_silence(mosquitto, connect, lin
 
 
 async def test_the_end_is_bounded_when_the_broker_is_frozen(mosquitto, connect):
-    with trio.fail_after(8):
-        async with connect(mosquitto.port) as connection:
+    with trio.fail_after(30):
+        async with connect(mosquitto.port, keepalive=600) as connection:
             await until_connected(connection)
             mosquitto.freeze()
     mosquitto.thaw()
@@ -278,7 +281,7 @@ async def test_a_filter_is_given_back_when_its_last_reader_has_gone(connect):
         await until_connected(connection)
         async with connection.subscribe("a/b"):
             pass
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             await given_back.wait()
 
 
@@ -297,7 +300,7 @@ async def test_an_attempt_that_is_given_up_leaves_no_connection_behind(connect):
             broker_that(keep_silent) as port,
             connect(port, protocol="5", connect_timeout=0.05),
         ):
-            with trio.fail_after(20):
+            with trio.fail_after(60):
                 while len(opened) < 4 or len(closed) < 3:
                     await trio.sleep(0.01)
     finally:

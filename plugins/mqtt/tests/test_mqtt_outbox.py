@@ -44,7 +44,7 @@ def on_disk(state_dir):
 
 
 async def until(condition):
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         while not condition():
             await trio.sleep(0.01)
 
@@ -233,7 +233,7 @@ async def test_it_holds_up_later_ones_of_its_lane_for_a_while_only(
     await leave_behind(connect, tmp_path, [1])
     async with connect(mosquitto.port, state_dir=tmp_path) as connection:
         await until_connected(connection)
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             await deliver(connection, 2)
 
 

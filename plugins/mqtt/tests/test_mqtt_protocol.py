@@ -41,7 +41,7 @@ async def old_broker(tried, refuse):
 
 
 async def until_tried(tried, count):
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         while len(tried) < count:
             await trio.sleep(0.01)
 

@@ -31,7 +31,7 @@ async def test_what_came_for_us_during_a_blip_is_delivered_after_it(mosquitto, c
                 await lose(relay, connection)
                 other.publish("in/x", b"meanwhile", qos=1)
                 relay.join()
-                with trio.fail_after(10):
+                with trio.fail_after(60):
                     assert (await anext(messages)).payload == b"meanwhile"
 
 
@@ -47,7 +47,7 @@ async def test_a_reader_that_left_during_the_blip_is_unsubscribed_after_it(mosqu
             async with connection.subscribe("in/#") as messages:
                 other.publish("in/x", b"once")
                 other.publish("in/end", b"end")
-                with trio.fail_after(10):
+                with trio.fail_after(60):
                     assert [(await anext(messages)).payload for _ in range(2)] == [b"once", b"end"]
 
 
@@ -62,7 +62,7 @@ async def test_a_new_host_does_not_take_over_what_came_for_the_old_one(mosquitto
             await until_connected(connection)
             async with connection.subscribe("in/#") as messages:
                 other.publish("in/y", b"new")
-                with trio.fail_after(10):
+                with trio.fail_after(60):
                     assert (await anext(messages)).payload == b"new"
 
 
@@ -97,9 +97,9 @@ async def test_a_host_that_does_not_come_back_is_offline_after_the_delay(mosquit
         try:
             await recorder.wait_for(AVAILABILITY)
         finally:
+            killed = time.monotonic()
             host.kill()
             host.wait()
-        killed = time.monotonic()
         await recorder.wait_for(AVAILABILITY, 2)
         assert time.monotonic() - killed >= 1.0  # brokers count whole seconds
     assert [message.payload for message in recorder.messages] == [b"online", b"offline"]
@@ -130,7 +130,7 @@ async def test_after_an_unfinished_message_at_qos_2_the_session_begins_anew(conn
             await until_connected(connection)
             with pytest.raises(Retryable):
                 await connection.publish("t", b"unfinished", qos=qos)
-            with trio.fail_after(10):
+            with trio.fail_after(60):
                 while len(flags) < 2:
                     await trio.sleep(0.01)
         nursery.cancel_scope.cancel()
@@ -154,7 +154,7 @@ async def test_an_idle_connection_wakes_the_process_no_more_than_once_a_ping(
         await trio.sleep(5)
         assert connection.connected
     # A ping each 2 s, and one look at the beginning.
-    assert len(looks) <= 4
+    assert len(looks) <= 2 + (looks[-1] - looks[0]) / 2
 
 
 @pytest.mark.parametrize(

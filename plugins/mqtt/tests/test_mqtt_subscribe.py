@@ -4,15 +4,17 @@ import pytest
 import trio
 
 from alicia_mqtt import MqttConfig, open_mqtt
+from alicia_scheduler.api import Permanent, Retryable
 from alicia_scheduler.testing.context import TestContext
 from alicia_scheduler.testing.mosquitto import Recorder, until_connected
+from alicia_scheduler.testing.relay import Relay
 
 END = b"end"
 
 
 async def payloads_until_end(messages):
     payloads = []
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         while (message := await anext(messages)).payload != END:
             payloads.append(message.payload)
     return payloads
@@ -99,7 +101,7 @@ async def test_a_subscription_made_without_a_broker_works_once_it_is_there(mosqu
         with Recorder(mosquitto.port, "test/availability") as other:
             await other.wait_for("test/availability")  # which follows the subscriptions
             other.publish("in/x", b"hello")
-            with trio.fail_after(10):
+            with trio.fail_after(60):
                 assert (await anext(messages)).payload == b"hello"
 
 
@@ -126,3 +128,55 @@ async def test_a_burst_of_five_thousand_arrives_whole(mosquitto):
                 while len(numbers) < 5000:
                     numbers.append(int((await anext(messages)).payload))
     assert numbers == list(range(5000))
+
+
+async def test_our_own_messages_can_be_left_out(mosquitto, connect):
+    async with connect(mosquitto.port, protocol="5") as connection:
+        await until_connected(connection)
+        async with connection.subscribe("in/x", no_local=True) as messages:
+            await connection.publish("in/x", b"ours", qos=1)
+            with Recorder(mosquitto.port, "none") as other:
+                other.publish("in/x", END)
+            assert await payloads_until_end(messages) == []
+
+
+async def test_our_own_messages_come_as_long_as_one_reader_wants_them(mosquitto, connect):
+    async with connect(mosquitto.port, protocol="5") as connection:
+        await until_connected(connection)
+        async with (
+            connection.subscribe("in/x", no_local=True),
+            connection.subscribe("in/x") as messages,
+        ):
+            await connection.publish("in/x", END, qos=1)
+            assert await payloads_until_end(messages) == []
+
+
+async def test_a_shared_subscription_cannot_leave_out_our_own(mosquitto, connect):
+    async with connect(mosquitto.port) as connection:
+        with pytest.raises(Permanent, match="no_local"):
+            async with connection.subscribe("$share/g/in/x", no_local=True):
+                pass
+
+
+async def test_each_connection_can_be_waited_for(mosquitto, connect):
+    with Relay(mosquitto.port) as relay:
+        async with connect(relay.port) as connection:
+            with trio.fail_after(20):
+                first = await connection.wait_connection()
+                relay.cut()
+                relay.join()
+                assert await connection.wait_connection(first) == first + 1
+
+
+async def test_who_waits_for_a_connection_hears_of_its_end(mosquitto, connect):
+    ends = []
+
+    async def wait(connection):
+        with pytest.raises(Retryable, match="closed"):
+            await connection.wait_connection(10)
+        ends.append(1)
+
+    async with trio.open_nursery() as nursery, connect(mosquitto.port) as connection:
+        nursery.start_soon(wait, connection)
+        await until_connected(connection)
+    assert ends == [1]

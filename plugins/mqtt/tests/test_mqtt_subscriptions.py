@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.client import topic_matches_sub
 
-from alicia_mqtt.subscriptions import BUFFER, Subscription, Subscriptions, matches
-from alicia_scheduler.api import MqttMessage, check_filter
+from alicia_mqtt.subscriptions import BUFFER, BUFFER_BYTES, Subscription, Subscriptions
+from alicia_scheduler.api import MqttMessage, check_filter, topic_matches
 
 LOGGER = logging.getLogger("test")
 LEVELS = st.sampled_from(["a", "b", "", "$SYS", "+", "#"])
@@ -24,12 +24,12 @@ def message(topic, payload=b""):
 @given(FILTERS, NAMES)
 def test_matching_agrees_with_an_independent_implementation(topic_filter, topic):
     if topic and topic_filter and check_filter(topic_filter) is None:
-        assert matches(topic_filter, topic) == topic_matches_sub(topic_filter, topic)
+        assert topic_matches(topic_filter, topic) == topic_matches_sub(topic_filter, topic)
 
 
 def test_a_shared_subscription_matches_by_its_filter():
-    assert matches("$share/workers/jobs/+", "jobs/1")
-    assert not matches("$share/workers/jobs/+", "other/1")
+    assert topic_matches("$share/workers/jobs/+", "jobs/1")
+    assert not topic_matches("$share/workers/jobs/+", "other/1")
 
 
 @pytest.mark.parametrize("bad", ["", "a/#/b", "a#", "a+/b", "a\0b", "\ud800", "x" * 65536])
@@ -99,3 +99,14 @@ def test_the_last_reader_takes_the_filter_along():
     assert [subscriptions.remove(first), subscriptions.remove(second)] == [False, True]
     assert subscriptions.filters() == []
     assert subscriptions.terms("a") is None
+
+
+async def test_a_buffer_is_bounded_in_bytes_and_keeps_the_newest(caplog):
+    subscription = Subscription("in/#", 1, LOGGER)
+    for number in range(20):
+        subscription.put(message(f"in/{number}", b"x" * (BUFFER_BYTES // 4)))
+    kept = [(await anext(subscription)).topic for _ in range(4)]
+    assert kept == ["in/16", "in/17", "in/18", "in/19"]
+    subscription.put(message("in/long", b"x" * (2 * BUFFER_BYTES)))
+    assert (await anext(subscription)).topic == "in/long"
+    assert "oldest messages are dropped" in caplog.text

@@ -52,7 +52,7 @@ async def test_a_trusted_broker_is_spoken_to(tls_broker, certificate, connect):
         await until_connected(connection)
         async with connection.subscribe("a") as messages:
             await connection.publish("a", b"x" * 100_000, qos=1)
-            with trio.fail_after(10):
+            with trio.fail_after(60):
                 assert len((await anext(messages)).payload) == 100_000
 
 
@@ -60,7 +60,7 @@ async def test_a_trusted_broker_is_spoken_to(tls_broker, certificate, connect):
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_a_broker_that_nobody_vouches_for_is_not(tls_broker, connect, caplog):
     async with connect(tls_broker.port, tls=True) as connection:
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while not caplog.records:
                 await trio.sleep(0.01)
         assert not connection.connected
@@ -98,7 +98,7 @@ async def test_without_its_certificate_it_stays_outside(mosquitto, certificate, 
     mosquitto.configure(f"cafile {cert}\ncertfile {cert}\nkeyfile {key}\nrequire_certificate true")
     mosquitto.restart()
     async with connect(mosquitto.port, tls=True, ca_file=str(cert)) as connection:
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while not caplog.records:
                 await trio.sleep(0.01)
         assert not connection.connected

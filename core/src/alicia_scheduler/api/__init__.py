@@ -4,6 +4,7 @@ Names are re-exported from the modules beside this one; ``API_VERSION`` is ``(ma
 moves only when something here does.
 """
 
+from alicia_scheduler.api.completion import CompletionReport, CompletionReports, ExpectedReport
 from alicia_scheduler.api.contracts import (
     Action,
     ActionContext,
@@ -26,6 +27,7 @@ from alicia_scheduler.api.descriptors import (
 )
 from alicia_scheduler.api.errors import (
     AliciaError,
+    CalledOff,
     ConfigError,
     Permanent,
     Retryable,
@@ -60,6 +62,7 @@ from alicia_scheduler.api.mqtt import (
     MqttSubscription,
     check_filter,
     check_topic,
+    topic_matches,
 )
 from alicia_scheduler.api.store import Store, StoreContext
 from alicia_scheduler.api.walltime import (
@@ -84,17 +87,21 @@ __all__ = [
     "ActionContext",
     "ActionType",
     "AliciaError",
+    "CalledOff",
     "Caller",
     "ClockChange",
     "ClockPolicy",
     "CommandError",
     "Commands",
+    "CompletionReport",
+    "CompletionReports",
     "ConfigError",
     "DstGap",
     "DstOverlap",
     "EventExecution",
     "EventRecord",
     "EventState",
+    "ExpectedReport",
     "HostInfo",
     "Misfire",
     "Mode",
@@ -143,4 +150,5 @@ __all__ = [
     "reading_at",
     "to_epoch",
     "to_wire",
+    "topic_matches",
 ]

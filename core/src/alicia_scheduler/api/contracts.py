@@ -193,6 +193,7 @@ class Action(Protocol):
         Raises:
             Retryable: it failed and may work later.
             Permanent: it failed and never will.
+            CalledOff: the far side called it off; the execution ends as cancelled.
             Exception: anything else counts as failed, is retried by the event's policy and is
                 recorded with a trimmed traceback.
         """

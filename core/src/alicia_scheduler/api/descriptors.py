@@ -159,6 +159,8 @@ class ServiceType:
         provides: the contract (a class or protocol of ``alicia_scheduler.api``, or the plugin's
             own) by which others ask for it.
         requires: contracts of services that must be started before and stopped after it.
+        only_configured: True for a door and the like: it never runs only because something
+            requires what it provides; that is a mistake in the configuration then.
         summary: one line for listings.
     """
 
@@ -167,6 +169,7 @@ class ServiceType:
     open: Callable[[Any, ServiceContext], AbstractAsyncContextManager[Any]]
     provides: type[Any] | None = None
     requires: tuple[type[Any], ...] = ()
+    only_configured: bool = False
     summary: str = ""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 __all__ = [
     "AliciaError",
+    "CalledOff",
     "ConfigError",
     "Permanent",
     "Retryable",
@@ -82,15 +83,23 @@ class Retryable(AliciaError):
             stands in for the event's own back-off.
         error_class: a stable word for the kind of failure (``connection``, ``http_503``), which
             the history shows and an event can list in ``no_retry_on``.
+        result: what is worth keeping in the history although it failed (JSON-ready), when it was
+            the last attempt.
     """
 
     default_class = "retryable"
 
     def __init__(
-        self, message: str, *, after: float | None = None, error_class: str | None = None
+        self,
+        message: str,
+        *,
+        after: float | None = None,
+        error_class: str | None = None,
+        result: object | None = None,
     ) -> None:
         super().__init__(message)
         self.after = after
+        self.result = result
         self.error_class = error_class or self.default_class
 
 
@@ -99,12 +108,29 @@ class Permanent(AliciaError):
 
     Args:
         message: what happened, for the history.
-        error_class: as for :class:`Retryable`.
+        error_class, result: as for :class:`Retryable`.
     """
 
-    def __init__(self, message: str, *, error_class: str = "permanent") -> None:
+    def __init__(
+        self, message: str, *, error_class: str = "permanent", result: object | None = None
+    ) -> None:
         super().__init__(message)
         self.error_class = error_class
+        self.result = result
+
+
+class CalledOff(AliciaError):
+    """The far side called off what an action had asked of it: the execution ends as cancelled,
+    and is not tried again.
+
+    Args:
+        message: who called it off, and why, for the history.
+        result: as for :class:`Retryable`.
+    """
+
+    def __init__(self, message: str, *, result: object | None = None) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 class ServiceUnavailable(Retryable):

@@ -347,6 +347,10 @@ def from_epoch(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
+_AS_THEY_ARE = frozenset((str, int, float, bool, type(None)))
+"""The types whose values are on the wire what they are here; most fields of a record."""
+
+
 def to_wire(value: object) -> Any:
     """Plain JSON-ready data for a model value: instants become epoch seconds (float).
 
@@ -360,9 +364,16 @@ def to_wire(value: object) -> Any:
     if isinstance(value, EventRecord):
         return {**to_wire(value.event), **to_wire(value.state)}
     if isinstance(value, msgspec.Struct):
-        return {name: to_wire(getattr(value, name)) for name in value.__struct_fields__}
+        return _wire_object(msgspec.structs.asdict(value))
     if isinstance(value, dict):
-        return {key: to_wire(item) for key, item in value.items()}
+        return _wire_object(value)
     if isinstance(value, (list, tuple)):
         return [to_wire(item) for item in value]
     return value
+
+
+def _wire_object(fields: dict[Any, Any]) -> dict[Any, Any]:
+    return {
+        name: value if type(value) in _AS_THEY_ARE else to_wire(value)
+        for name, value in fields.items()
+    }

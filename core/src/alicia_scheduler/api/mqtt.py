@@ -22,6 +22,7 @@ __all__ = [
     "MqttSubscription",
     "check_filter",
     "check_topic",
+    "topic_matches",
 ]
 
 MAX_TOPIC_BYTES = 65535
@@ -29,12 +30,14 @@ MAX_TOPIC_BYTES = 65535
 
 
 class MqttMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that arrived. ``retain`` tells a stored message from a live one."""
+    """A message that arrived. ``retain`` tells a stored message from a live one; with
+    ``redelivered`` the broker says that it may have sent this one before (DUP)."""
 
     topic: str
     payload: bytes
     qos: int = 0
     retain: bool = False
+    redelivered: bool = False
     response_topic: str | None = None
     correlation_data: bytes | None = None
     user_properties: tuple[tuple[str, str], ...] = ()
@@ -166,12 +169,28 @@ class MqttConnection(Protocol):
         ...
 
     def subscribe(
-        self, topic_filter: str, *, qos: int = 1
+        self, topic_filter: str, *, qos: int = 1, no_local: bool = False
     ) -> AbstractAsyncContextManager[MqttSubscription]:
         """Receive what arrives on a filter while the block is open, across reconnections.
 
-        The buffer is bounded; when its reader is too slow the oldest messages are dropped and
-        counted in the log.
+        The buffer is bounded in messages and bytes; when its reader is too slow the oldest
+        messages are dropped and counted in the log.
+
+        Args:
+            no_local: leave out what this connection itself publishes. Only MQTT 5 can do that
+                (section 3.8.3.1), and only while every reader of the filter wants it.
+        """
+        ...
+
+    async def wait_connection(self, after: int = 0) -> int:
+        """Wait until the broker has accepted this connection more often than ``after`` times, and
+        return how often it has by now.
+
+        By then every subscription is in place, so whoever says here that they are there can be
+        spoken to.
+
+        Raises:
+            Retryable: the connection's service ends; ask the context for its successor.
         """
         ...
 
@@ -221,3 +240,19 @@ def check_filter(topic_filter: str) -> str | None:
     if any("+" in level and level != "+" for level in levels):
         return "holds a '+' that is not a whole level"
     return None
+
+
+def topic_matches(topic_filter: str, topic: str) -> bool:
+    """Whether a filter selects a topic (MQTT 5 section 4.7; shared subscriptions, 4.8.2, too)."""
+    levels = topic_filter.split("/")
+    if levels[0] == "$share":
+        levels = levels[2:]
+    parts = topic.split("/")
+    if parts[0].startswith("$") and levels[0] in ("#", "+"):
+        return False
+    for index, level in enumerate(levels):
+        if level == "#":
+            return True
+        if index >= len(parts) or level not in ("+", parts[index]):
+            return False
+    return len(levels) == len(parts)

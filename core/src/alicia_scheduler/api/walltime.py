@@ -13,7 +13,7 @@ Lord Howe Island, two at Troll station), begin on the hour (Chatham), or stay wi
 left out the whole of 2011-12-30), so nothing here assumes it: the facts come from the zone data.
 """
 
-# ruff: noqa: DTZ901  # the first and last reading there are have no zone, as all readings
+# ruff: noqa: DTZ001, DTZ901  # the first and last reading there are have no zone, as all readings
 
 from __future__ import annotations
 
@@ -48,6 +48,9 @@ SECOND = timedelta(seconds=1)
 EARLIEST = datetime(1, 1, 3, tzinfo=UTC)
 LATEST = datetime(9999, 12, 29, tzinfo=UTC)
 """Zone data are asked between these: beyond, the local time of some zone leaves the calendar."""
+
+LAST_SIMPLE = datetime(9999, 12, 28)
+"""From this reading on, its instant may lie beyond the calendar."""
 
 PROBE = timedelta(days=2)
 """How far apart a year is probed for changes of the clock. Two changes that cancel each other have
@@ -296,11 +299,6 @@ def next_instant(
 ) -> datetime | None:
     """The first instant strictly later than ``after`` that ``readings`` and ``policy`` give.
 
-    The walk goes through stretches of constant offset. Within one, the next reading is looked for
-    as if the offset held for ever. When the clock changes on the way there (or exactly there), the
-    policy says whether the change itself is the answer, and from which reading the search goes on
-    under the new offset.
-
     Args:
         readings: what the schedule names.
         after: an aware UTC instant.
@@ -310,12 +308,62 @@ def next_instant(
     Returns:
         An aware UTC instant, or None when there is none before the year 10000.
     """
+    if EARLIEST < after < LATEST:
+        start = after.astimezone(zone).replace(tzinfo=None, fold=0)
+        if _offset_of(start, zone, 0) == _offset_of(start, zone, 1):
+            return _from_ordinary(readings, start, after, zone, policy)
     offset = _offset_at(after, zone)
-    start = _start(after, offset, zone, policy)
-    if start is None:
+    beginning = _start(after, offset, zone, policy)
+    if beginning is None:
         return None
+    found = readings.first_from(beginning)
+    return _by_stretches(readings, _Search(after, offset, beginning, found), zone, policy)
+
+
+def _from_ordinary(
+    readings: Readings, shown: datetime, after: datetime, zone: ZoneInfo, policy: ClockPolicy
+) -> datetime | None:
+    """:func:`next_instant` from an instant whose reading, ``shown``, is neither repeated nor left
+    out. Then no clock will show a reading again that lies behind it. So when the next named
+    reading is an ordinary one too, it is the answer, whatever the clocks do on the way."""
+    start = shown + MICROSECOND
     reading = readings.first_from(start)
-    searched = start
+    if reading is None:
+        return None
+    offset = _offset_of(reading, zone, 0)
+    if offset == _offset_of(reading, zone, 1) and reading < LAST_SIMPLE:
+        return (reading - offset).replace(tzinfo=UTC)
+    begun = _Search(after, _offset_of(shown, zone, 0), start, reading)
+    return _by_stretches(readings, begun, zone, policy)
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """How far a search has come.
+
+    Attributes:
+        after: the instant that the next one is looked for behind.
+        offset: the one that holds there.
+        searched: the reading from which the search began.
+        found: the reading that came of it.
+    """
+
+    after: datetime
+    offset: timedelta
+    searched: datetime
+    found: datetime | None
+
+
+def _by_stretches(
+    readings: Readings, begun: _Search, zone: ZoneInfo, policy: ClockPolicy
+) -> datetime | None:
+    """:func:`next_instant` through stretches of constant offset, whatever the clocks do.
+
+    Within one, the next reading is looked for as if the offset held for ever. When the clock
+    changes on the way there (or exactly there), the policy says whether the change itself is the
+    answer, and from which reading the search goes on under the new offset.
+    """
+    after, offset, searched, reading = begun.after, begun.offset, begun.searched, begun.found
     while True:
         try:
             until = after + FARTHEST_BACK if reading is None else _instant(reading, offset)

@@ -34,6 +34,7 @@ VERBS = {
     "plugins": ("plugins", "plugins", "Installed plugins."),
     "tokens": ("tokens", "tokens", "Who may come in from elsewhere."),
     "import": ("importing", "import_group", "Schedules of other programs as events."),
+    "service": ("service", "service", "Run under systemd."),
     "completion": ("completion", "completion", "Print the completion script of a shell."),
 }
 """Name of each verb: its module here, the command in it, and what it is for."""

@@ -27,6 +27,7 @@ from alicia_scheduler.host.host import Host
 from alicia_scheduler.host.lastresort import LastResort
 from alicia_scheduler.host.quarantine import ALL
 from alicia_scheduler.host.secrets.redaction import keep_secrets_out
+from alicia_scheduler.host.servicemanager import ServiceManager
 
 __all__ = ["run"]
 
@@ -123,8 +124,9 @@ def _run(config: str, without: list[str], start: Start) -> None:
     try:
         look_ahead = partial(findings_of, configuration, registry, checked)
         # Closing sinks, actions and services has bounds of its own beyond the drain.
+        manager = ServiceManager.of_environment()
         resort = LastResort(configuration.settings.drain_timeout + CLOSING, host.still_open)
-        trio.run(_until_signal, host, configuration, look_ahead, resort)
+        trio.run(_until_signal, host, configuration, look_ahead, resort, manager)
     except* StoreError as group:
         fail("; ".join(str(error) for error in _leaves(group)))
     start.ended(host.started.is_set())
@@ -137,13 +139,14 @@ async def _until_signal(
     configuration: Configuration,
     look_ahead: Callable[[], list[Finding]],
     resort: LastResort,
+    manager: ServiceManager,
 ) -> None:
+    control = Control(host)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_obey_signals, host, nursery, resort)
-        nursery.start_soon(_obey_hangups, host)
-        nursery.start_soon(
-            doors_open, Control(host), configuration.control, configuration.state_dir
-        )
+        nursery.start_soon(_obey_signals, host, nursery, resort, manager)
+        nursery.start_soon(_obey_hangups, host, manager)
+        nursery.start_soon(_tell_manager, control, manager)
+        nursery.start_soon(doors_open, control, configuration.control, configuration.state_dir)
         nursery.start_soon(_warn_ahead, host, look_ahead)
         await host.run()
         resort.cancel()
@@ -157,21 +160,32 @@ async def _warn_ahead(host: Host, look_ahead: Callable[[], list[Finding]]) -> No
         logger.warning("%s", finding)
 
 
-async def _obey_hangups(host: Host) -> None:
+async def _tell_manager(control: Control, manager: ServiceManager) -> None:
+    await control.host.started.wait()
+    await manager.accompany(control.kernel, control.answering, "the schedule runs")
+
+
+async def _obey_hangups(host: Host, manager: ServiceManager) -> None:
     """Reload the configuration at each SIGHUP, which systemd's ``ExecReload=`` sends."""
     with trio.open_signal_receiver(signal.SIGHUP) as received:
         async for _ in received:
             await host.started.wait()
+            manager.reloading()
+            status = "the schedule runs, by the configuration of the last reload"
             try:
                 await host.reload()
             except AliciaError as error:
+                status = f"the schedule runs, and the last reload was refused: {error}"
                 logger.error("the configuration was not reloaded: %s", error)
                 host.notifier.error(
                     f"the configuration was not reloaded: {error}", kind="configuration"
                 )
+            manager.ready(status)
 
 
-async def _obey_signals(host: Host, nursery: trio.Nursery, resort: LastResort) -> None:
+async def _obey_signals(
+    host: Host, nursery: trio.Nursery, resort: LastResort, manager: ServiceManager
+) -> None:
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
         host_told = False
         async for _ in received:
@@ -180,6 +194,7 @@ async def _obey_signals(host: Host, nursery: trio.Nursery, resort: LastResort) -
                 nursery.cancel_scope.deadline = trio.current_time() + CANCELLED
                 resort.hurry(AT_ONCE)
             else:
+                manager.stopping()
                 resort.start(host.drain_timeout + CLOSING)
                 host.stop()
             host_told = True

@@ -36,16 +36,19 @@ class Control:
         host: running or about to run; before its schedule runs, commands are ``unavailable``.
 
     Attributes:
+        answering: set when the first door is open.
         edits: lets one command at a time edit an event.
         tally: what happened since the start.
-        foresight: lets so many looks ahead be computed at once.
+        aside: lets so many threads at once look ahead or check definitions; plugins that use up
+            trio's common threads do not hold them up.
     """
 
     def __init__(self, host: Host) -> None:
         self.host = host
+        self.answering = trio.Event()
         self.edits = Edits()
         self.tally = Tally(host.clock)
-        self.foresight = trio.CapacityLimiter(2)
+        self.aside = trio.CapacityLimiter(2)
         host.notifier.listen(self.tally.listen)
         host.commands = self
 

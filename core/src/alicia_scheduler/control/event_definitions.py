@@ -280,7 +280,7 @@ async def _checked(
         path=path,
     )
     # Checking reads secrets and asks plugins: nothing for the loop.
-    return await trio.to_thread.run_sync(check)
+    return await trio.to_thread.run_sync(check, limiter=request.control.aside)
 
 
 def _sound(checked: CheckedEvent, *, allow_unresolved: bool) -> ScheduledEvent:

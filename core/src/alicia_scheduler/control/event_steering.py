@@ -203,7 +203,8 @@ async def _trigger(request: Request, arguments: Selection) -> Outcome[TriggeredE
             executions = await steering.trigger_by(kernel, event_id, by)
         return TriggeredEvent(event_id=event_id, executions=tuple(executions))
 
-    return await on_each(request, arguments, trigger)
+    # In order of id: so they take their places.
+    return await on_each(request, arguments, trigger, at_once=1)
 
 
 async def _test(request: Request, arguments: TestEvent) -> Trial:

@@ -281,8 +281,8 @@ async def _saved_subject(request: Request, event_id: str, now: datetime) -> _Sub
 
 async def _in_thread(request: Request, job: Callable[[], T]) -> T:
     # A schedule may take long to find its slots; the loop does not wait for it.
-    limiter = request.control.foresight
-    return await trio.to_thread.run_sync(job, limiter=limiter, abandon_on_cancel=True)
+    aside = request.control.aside
+    return await trio.to_thread.run_sync(job, limiter=aside, abandon_on_cancel=True)
 
 
 FORESIGHT = (

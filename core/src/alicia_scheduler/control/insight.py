@@ -8,16 +8,23 @@ from collections import Counter
 from datetime import datetime
 from typing import Any, Literal
 
+from msgspec.structs import replace
+
 from alicia_scheduler.api.control import Permission
 from alicia_scheduler.control.command import Answer, Command, Nothing, Request
+from alicia_scheduler.control.tally import EventCounts
 from alicia_scheduler.host.loader import PluginStatus, host_info
 from alicia_scheduler.kernel.kernel import Kernel
 from alicia_scheduler.kernel.listing import page_of_events
 
 __all__ = ["INSIGHT"]
 
-COUNT_LIMIT = 100_000
+COUNT_LIMIT = 10_000
 """Events that are counted one by one; of more, only that there are more is said."""
+
+COUNTED_FOR = 5.0
+"""Seconds for which a count holds: whoever looks again and again does not make the host read all
+its events each time."""
 
 TROUBLED = frozenset(
     (
@@ -27,24 +34,6 @@ TROUBLED = frozenset(
         PluginStatus.QUARANTINED,
     )
 )
-
-
-class EventCounts(Answer, frozen=True):
-    """How many events there are.
-
-    Attributes:
-        total: all of them.
-        enabled: those that are enabled.
-        paused: the enabled ones that are paused at present.
-        failing: those whose last execution failed for good.
-        complete: false when there are more than were counted.
-    """
-
-    total: int = 0
-    enabled: int = 0
-    paused: int = 0
-    failing: int = 0
-    complete: bool = True
 
 
 class ExecutionCounts(Answer, frozen=True):
@@ -219,7 +208,7 @@ async def _stats(request: Request, _: Nothing) -> Stats:
         started_at=tally.started_at,
         uptime=tally.uptime,
         paused_until=_paused_until(kernel),
-        events=await _counted(kernel),
+        events=await _counts(request),
         executions=ExecutionCounts(
             running=runner.running,
             waiting=runner.waiting,
@@ -241,6 +230,14 @@ async def _stats(request: Request, _: Nothing) -> Stats:
         plugins=dict(sorted(plugins.items())),
         peak_memory=_peak_memory(),
     )
+
+
+async def _counts(request: Request) -> EventCounts:
+    tally = request.control.tally
+    if tally.events is None or tally.uptime - tally.counted_at > COUNTED_FOR:
+        tally.events = await _counted(request.kernel)
+        tally.counted_at = tally.uptime
+    return replace(tally.events, age=tally.uptime - tally.counted_at)
 
 
 async def _counted(kernel: Kernel) -> EventCounts:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Annotated, Generic, TypeVar
 
+import trio
 from msgspec import Meta
 
 from alicia_scheduler.api.control import CommandError
@@ -35,6 +36,12 @@ T = TypeVar("T")
 
 SELECTION_LIMIT = 10_000
 """Events that a command does something to at once."""
+
+AT_ONCE = 100
+"""Events that a command does something to at a time."""
+
+READ_AT_ONCE = 500
+"""Events that are brought in hand together before something is done to them."""
 
 Pattern = Annotated[str, Meta(min_length=1, max_length=256)]
 Tag = Annotated[str, Meta(min_length=1, max_length=256)]
@@ -207,8 +214,14 @@ async def on_each(
     request: Request,
     selection: Selection,
     verb: Callable[[str], Awaitable[T]],
+    *,
+    at_once: int = AT_ONCE,
 ) -> Outcome[T]:
-    """Do something to every event that is meant, one after the other, in order of id.
+    """Do something to every event that is meant; what became of each is in order of id.
+
+    Args:
+        at_once: to so many events at a time, so that they share transactions; 1 for one after the
+            other, in order of id.
 
     Raises:
         CommandError: it cannot be done to the one event that was named by its id; or as for
@@ -218,19 +231,37 @@ async def on_each(
     if single and selection.tag is None:
         return Outcome(done=(await verb(str(selection.event_id)),))
     ids, missing = await selected_ids(request.kernel, selection)
-    done: list[T] = []
-    failed: list[Failure] = []
-    for event_id in sorted((*ids, *missing)):
-        try:
-            with refusals():
-                done.append(await verb(event_id))
-        except CommandError as error:
-            if single:
-                raise
-            failed.append(
-                Failure(event_id=event_id, code=error.code, message=error.message, hint=error.hint)
-            )
-    return Outcome(done=tuple(done), failed=tuple(failed))
+    ids = sorted((*ids, *missing))
+    done: dict[str, T] = {}
+    refused: dict[str, CommandError] = {}
+    pending: Iterator[str] = iter(())
+
+    async def work_off() -> None:
+        for event_id in pending:
+            try:
+                with refusals():
+                    done[event_id] = await verb(event_id)
+            except CommandError as error:
+                refused[event_id] = error
+
+    for begin in range(0, len(ids), READ_AT_ONCE):
+        together = ids[begin : begin + READ_AT_ONCE]
+        pending = iter(together)
+        # One look into the store in place of one for each.
+        await request.kernel.catalog.load(together)
+        async with trio.open_nursery() as nursery:
+            for _ in range(min(at_once, len(together))):
+                nursery.start_soon(work_off)
+    if single and refused:
+        raise next(iter(refused.values()))
+    return Outcome(
+        done=tuple(done[event_id] for event_id in ids if event_id in done),
+        failed=tuple(_failure(event_id, refused[event_id]) for event_id in sorted(refused)),
+    )
+
+
+def _failure(event_id: str, error: CommandError) -> Failure:
+    return Failure(event_id=event_id, code=error.code, message=error.message, hint=error.hint)
 
 
 def _described(selection: Selection) -> str:

@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,10 +29,13 @@ BURST = 10_000
 up a program that has gone wild, not its user."""
 
 
-async def serve_unix(surroundings: Surroundings, path: Path) -> None:
+async def serve_unix(
+    surroundings: Surroundings, path: Path, *, opened: Callable[[], object] = lambda: None
+) -> None:
     """Answer commands on the Unix socket ``path`` until cancelled; then remove the socket.
 
-    The socket has the rights 0600, and the peer must be the same user or root.
+    The socket has the rights 0600, and the peer must be the same user or root. ``opened`` is called
+    once it can be connected to.
 
     Raises:
         OSError: the socket cannot be made.
@@ -49,6 +53,7 @@ async def serve_unix(surroundings: Surroundings, path: Path) -> None:
             finally:
                 await trio.aclose_forcefully(stream)
 
+    opened()
     try:
         await trio.serve_listeners(handle, [listener])
     finally:

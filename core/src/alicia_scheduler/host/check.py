@@ -23,6 +23,7 @@ from alicia_scheduler.config.load import Configuration
 from alicia_scheduler.config.plain import plain_all
 from alicia_scheduler.config.settings import Settings
 from alicia_scheduler.config.wording import suggest
+from alicia_scheduler.host.known import CONTRACTS
 from alicia_scheduler.host.recipes import Recipe, read_options
 from alicia_scheduler.host.registry import Family, Offer, Registry, action_of, check_action
 from alicia_scheduler.host.resolver import exclusions_of
@@ -324,7 +325,7 @@ class _EventChecker:
         if len(self._found) > before:
             return
         try:
-            zone = load_timezone(raw.get("timezone", self._settings.timezone))
+            zone = load_timezone(raw.get("timezone") or self._settings.timezone)
         except ConfigError:
             return  # said already, where the zone is written
         try:
@@ -404,11 +405,14 @@ def _add_required_services(
         contract, place = wanted.pop(0)
         provided = {service.offer.type.provides for service in checked.services}
         offer = registry.provider(contract)
-        if contract in provided or offer is None:
+        if contract in provided:
+            continue
+        if offer is None:
+            _tell_missing(contract, place, checked)
             continue
         name = offer.type.name
         try:
-            config = convert({}, offer.type.config)
+            config = _default_config(offer.type)
         except ConfigError as error:
             if name not in configuration.services:  # else its own mistakes are told already
                 message = f"needs the service {name!r}, which is not configured: {error.message}"
@@ -417,3 +421,23 @@ def _add_required_services(
             continue
         checked.services.append(ConfiguredService(offer, config))
         wanted.extend((further, place) for further in offer.type.requires)
+
+
+def _default_config(service: ServiceType) -> Any:
+    """The configuration of a service that none names but something requires.
+
+    Raises:
+        ConfigError: it has none, or is not to run unless it is named.
+    """
+    if service.only_configured:
+        raise ConfigError("it never runs by itself")
+    return convert({}, service.config)
+
+
+def _tell_missing(contract: type[Any], place: tuple[str, ...], checked: Checked) -> None:
+    """Nothing installed provides what something requires."""
+    said = f"{'.'.join(place[:2])}: nothing installed provides {contract.__name__}"
+    if (known := CONTRACTS.get(contract.__name__)) is not None:
+        said += f" (pip install {known})"
+    if said not in checked.unresolved:
+        checked.unresolved.append(said)

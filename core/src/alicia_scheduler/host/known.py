@@ -10,7 +10,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
-__all__ = ["KINDS", "KNOWN", "is_first_party", "missing_type"]
+__all__ = ["CONTRACTS", "KINDS", "KNOWN", "is_first_party", "missing_type"]
 
 KNOWN: dict[str, dict[str, str]] = {
     "schedule type": {
@@ -32,6 +32,7 @@ KNOWN: dict[str, dict[str, str]] = {
         "mqtt": "alicia-mqtt",
         "broker": "alicia-broker",
         "home_assistant": "alicia-action-service",
+        "alicia_bus": "alicia-service-alicia-bus",
     },
     "service call": {
         f"scheduler.{service}": "alicia-scheduler"
@@ -51,6 +52,13 @@ _FIRST_PARTY = frozenset(owner for names in KNOWN.values() for owner in names.va
 def is_first_party(distribution: str) -> bool:
     """True for Alicia's own distributions."""
     return re.sub(r"[-_.]+", "-", distribution).lower() in _FIRST_PARTY
+
+
+CONTRACTS = {
+    "MqttConnection": "alicia-mqtt",
+    "CompletionReports": "alicia-service-alicia-bus",
+}
+"""The contracts of services, by name, and the first-party distributions that provide them."""
 
 
 def missing_type(kind: str, name: str, installed: Iterable[str]) -> tuple[str, str | None, bool]:

@@ -67,6 +67,26 @@ class Accounts:
         )
         await self._keep(run)
 
+    def completed(self, run: Run, outcome: Outcome) -> bool:
+        """Note the end of an attempt that completed and that nothing follows. Returns False for
+        every other, which is :meth:`ended`'s."""
+        if outcome.status is not Status.COMPLETED or run.event.on_success or run.event.on_complete:
+            return False
+        run.execution = ledger.finished(
+            run.execution, Status.COMPLETED, self._kernel.clock.now(), result=outcome.result
+        )
+        return True
+
+    async def settle(self, runs: Sequence[Run]) -> None:
+        """Write down in one transaction what was noted as completed."""
+        changes: list[Change] = []
+        told: list[Told] = []
+        for run in runs:
+            counted, also = self._settled(run.execution)
+            changes += [SaveExecution(run.execution), *counted]
+            told += [about_execution(run.execution, run.event.name), *also]
+        await self._kernel.records.keep(changes, told)
+
     async def ended(self, run: Run, outcome: Outcome) -> None:
         """An attempt has ended: the execution ends with it, or waits for the next one."""
         if outcome.status is Status.COMPLETED:
@@ -74,7 +94,15 @@ class Accounts:
         elif run.cancel_reason == "shutdown":
             await self._interrupted(run)
         elif run.cancel_reason is not None or outcome.status is Status.CANCELLED:
-            await self.end(run, Status.CANCELLED, reason=run.cancel_reason or "cancelled")
+            reason = run.cancel_reason or outcome.reason or "cancelled"
+            called_off = outcome if run.cancel_reason is None else Outcome(Status.CANCELLED)
+            await self.end(
+                run,
+                Status.CANCELLED,
+                result=called_off.result,
+                error=called_off.error,
+                reason=reason,
+            )
         elif outcome.retryable and run.execution.retry_count < run.event.max_retries:
             await self._retry(run, outcome)
         else:
@@ -143,6 +171,7 @@ class Accounts:
         await self.end(
             run,
             Status.FAILED,
+            result=outcome.result,
             error=error,
             error_class=outcome.error_class,
             reason=outcome.reason,

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import trio
 
-from alicia_scheduler.api.errors import Permanent, Retryable
+from alicia_scheduler.api.errors import CalledOff, Permanent, Retryable
 from alicia_scheduler.api.model import EventExecution, ScheduledEvent, Status
 from alicia_scheduler.kernel.prepared import Prepared, Types
 
@@ -134,6 +134,7 @@ def _failure(error: BaseException) -> Outcome:
                 error_class=_class_of(error),
                 retryable=True,
                 after=_seconds(getattr(error, "after", None)),
+                result=_kept(getattr(error, "result", None)),
             )
         case Permanent():
             return Outcome(
@@ -141,6 +142,14 @@ def _failure(error: BaseException) -> Outcome:
                 error=_text(error),
                 reason="permanent",
                 error_class=_class_of(error),
+                result=_kept(getattr(error, "result", None)),
+            )
+        case CalledOff():
+            return Outcome(
+                Status.CANCELLED,
+                error=_text(error),
+                reason="called_off",
+                result=_kept(getattr(error, "result", None)),
             )
         case _:
             return Outcome(

@@ -69,7 +69,8 @@ class Kernel:
     """Joins agenda, planner, runner and store. One instance owns all state of a host.
 
     ``ready`` is set when recovery is done and the schedule runs, ``stopped`` when nothing runs
-    any more. Up to ``paused_until`` no slot of any event runs (:mod:`.halting`).
+    any more. ``passed`` is set at the end of the loop's present pass; then it is another event.
+    Up to ``paused_until`` no slot of any event runs (:mod:`.halting`).
 
     Args:
         records: running; makes durable what is decided and tells it.
@@ -106,6 +107,7 @@ class Kernel:
         self.gate = ClockGate(clock, self.notifier)
         self.ready = trio.Event()
         self.stopped = trio.Event()
+        self.passed = trio.Event()
         self.stopping = False
         self.paused_until: datetime | None = None
 
@@ -114,6 +116,11 @@ class Kernel:
         self.stopping = True
         self.runner.close()
         self.agenda.changed.set()
+
+    def pass_made(self) -> None:
+        """The loop has looked at what is due, and handled it."""
+        self.passed.set()
+        self.passed = trio.Event()
 
     def hurry(self) -> None:
         """Stop, and cancel at once what still runs; its end is recorded."""

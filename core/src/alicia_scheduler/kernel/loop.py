@@ -44,6 +44,7 @@ async def run_kernel(kernel: Kernel) -> None:
                 kernel.agenda.changed = trio.Event()
                 with trio.move_on_after(STORE_PAUSE):
                     await kernel.agenda.changed.wait()
+            kernel.pass_made()
         kernel.gate.close()
         await kernel.runner.drain(kernel.settings.drain_timeout)
     kernel.stopped.set()

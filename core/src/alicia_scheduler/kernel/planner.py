@@ -125,7 +125,9 @@ def plan_slot(
         after = following if slots == [slot] and passed_over is None else None
         catching_up = len(slots) > 1
         _plan_one(plan, event, schedule, due, due_time, after, now, occupancy, catching_up)
-    _find_next(plan, event, schedule, slots[-1], now, min_interval)
+    if slots[-1] != slot:
+        following, passed_over = spaced_slot(schedule, event, slots[-1], min_interval)
+    _set_next(plan, event, slots[-1], following, passed_over, now, min_interval)
     return plan
 
 
@@ -149,18 +151,19 @@ def plan_trigger(
     return plan
 
 
-def _find_next(
+def _set_next(
     plan: Plan,
     event: ScheduledEvent,
-    schedule: Schedule,
     last: datetime,
+    following: datetime | None,
+    passed_over: datetime | None,
     now: datetime,
     min_interval: float,
 ) -> None:
-    """Find the next slot, and close those before it that follow too fast."""
+    """Note the next slot, and close those before it that follow too fast."""
     if event.max_runs is not None and plan.slot_count >= event.max_runs:
         return
-    plan.next_run, passed_over = spaced_slot(schedule, event, last, min_interval)
+    plan.next_run = following
     if passed_over is None:
         return
     plan.crowded = True

@@ -8,7 +8,7 @@ of them may be past it. Those compete for the host's places (:mod:`.places`).
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Protocol
 
@@ -16,6 +16,7 @@ import trio
 
 from alicia_scheduler.api.model import EventExecution, Mode, ScheduledEvent, Status, Trigger
 from alicia_scheduler.kernel.attempt import Outcome, attempt
+from alicia_scheduler.kernel.ends import Ends
 from alicia_scheduler.kernel.overdue import GRACE, Overdue, StuckAttempts
 from alicia_scheduler.kernel.places import Places, WaitingRuns
 from alicia_scheduler.kernel.planner import Occupancy
@@ -36,8 +37,17 @@ class Reports(Protocol):
         must not begin and has been closed."""
         ...
 
+    def completed(self, run: Run, outcome: Outcome) -> bool:
+        """Note the end of an attempt that nothing follows, to be settled together with others;
+        False when something does follow."""
+        ...
+
+    async def settle(self, runs: Sequence[Run]) -> None:
+        """Commit what was noted as completed."""
+        ...
+
     async def ended(self, run: Run, outcome: Outcome) -> None:
-        """Commit what became of the attempt."""
+        """Commit what became of the attempt, and what follows."""
         ...
 
     def stuck(self, run: Run, still_open: int) -> None:
@@ -80,18 +90,19 @@ class Runner:
         self._late = WaitingRuns()
         self._late_came = trio.Event()
         self._late_scope = trio.CancelScope()
-        self._overdue_scope = trio.CancelScope()
+        self._drained = trio.CancelScope()
         self._patience = trio.CancelScope()
         self._stuck = StuckAttempts()
         self._idle = trio.Event()
         self._nursery: trio.Nursery | None = None
         self._overdue = Overdue(self._is_running, self._give_up)
+        self._ends = Ends(reports.settle, self._leave)
 
     def open(self, nursery: trio.Nursery) -> None:
         """Run everything from now on as tasks of ``nursery``."""
         self._nursery = nursery
         nursery.start_soon(self._let_late_in, name="catching up")
-        nursery.start_soon(self._watch_overdue, name="watching over deadlines")
+        nursery.start_soon(self._accompany, name="accompanying runs")
 
     # -- what is under way ---------------------------------------------------------------
 
@@ -223,7 +234,7 @@ class Runner:
         for run in list(self.active()):
             self.cancel(run.execution.execution_id, "shutdown")
         await self._until_idle()
-        self._overdue_scope.cancel()
+        self._drained.cancel()
 
     async def _until_idle(self) -> None:
         while self.running:
@@ -260,6 +271,9 @@ class Runner:
                     self._stuck.ended(run)
                     logger.warning("execution %s has ended after all", run.execution.execution_id)
                     return
+                if self._reports.completed(run, outcome):
+                    self._ends.put(run)
+                    return
                 await self._reports.ended(run, outcome)
         except Exception:
             # A fault of ours must not end the host: this run is lost to the next recovery.
@@ -278,9 +292,12 @@ class Runner:
     def _is_running(self, run: Run) -> bool:
         return not run.over and self._runs.get(run.execution.execution_id) is run
 
-    async def _watch_overdue(self) -> None:
-        with self._overdue_scope:
-            await self._overdue.watch()
+    async def _accompany(self) -> None:
+        """What there must be for as long as anything runs."""
+        with self._drained:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._overdue.watch, name="watching over deadlines")
+                nursery.start_soon(self._ends.write_down, name="writing ends down")
 
     async def _give_up(self, run: Run) -> None:
         """An attempt ignores its cancellation: write it down as ended, and let the next ones in.

@@ -41,6 +41,8 @@ __all__ = [
     "EVENT_COLUMNS",
     "EXECUTION_COLUMNS",
     "SAVE_EXECUTION",
+    "SAVE_FACT",
+    "SAVE_NOTIFICATION",
     "SAVE_STATE",
     "Operation",
     "Row",
@@ -109,12 +111,12 @@ SAVE_EXECUTION: Final = """
 """
 """Changes one row, or none when the id belongs to another event or slot."""
 
-_SAVE_FACT: Final = """
+SAVE_FACT: Final = """
     INSERT INTO facts (name, value) VALUES (?, ?)
     ON CONFLICT (name) DO UPDATE SET value = excluded.value
 """
 
-_SAVE_NOTIFICATION: Final = "INSERT OR REPLACE INTO notifications (sequence, body) VALUES (?, ?)"
+SAVE_NOTIFICATION: Final = "INSERT OR REPLACE INTO notifications (sequence, body) VALUES (?, ?)"
 _DROP_NOTIFICATIONS: Final = "DELETE FROM notifications WHERE sequence <= ?"
 
 _CLAIMING = frozenset((Trigger.SCHEDULE, Trigger.CATCHUP))
@@ -164,11 +166,11 @@ def operations(changes: Sequence[Change]) -> list[Operation]:
             done.append(Operation(_SAVE_NEW_STATE, state))
         elif isinstance(change, SaveFact):
             value = _json(change.value, f"the fact {change.name}")
-            done.append(Operation(_SAVE_FACT, (change.name, value)))
+            done.append(Operation(SAVE_FACT, (change.name, value)))
         elif isinstance(change, SaveNotification):
             told = change.notification
             body = _json(told, f"the notification {told.sequence}")
-            done.append(Operation(_SAVE_NOTIFICATION, (told.sequence, body)))
+            done.append(Operation(SAVE_NOTIFICATION, (told.sequence, body)))
         elif isinstance(change, DropNotifications):
             done.append(Operation(_DROP_NOTIFICATIONS, (change.up_to,)))
         else:

@@ -18,7 +18,13 @@ from alicia_scheduler.api.errors import StoreError
 from alicia_scheduler.api.model import from_epoch
 from alicia_scheduler.api.store import SlotTaken
 from alicia_scheduler.store.faults import concerns_everybody, explained, store_error
-from alicia_scheduler.store.rows import SAVE_EXECUTION, SAVE_STATE, Operation
+from alicia_scheduler.store.rows import (
+    SAVE_EXECUTION,
+    SAVE_FACT,
+    SAVE_NOTIFICATION,
+    SAVE_STATE,
+    Operation,
+)
 
 __all__ = ["FREE_PAGES", "Writer"]
 
@@ -157,18 +163,22 @@ class Writer:
 
 
 def _sorted_runs(callers: Sequence[Operations]) -> Iterator[Operation]:
-    """All operations, with those of executions and states apart, since these do not meet.
+    """All operations, those of one table behind each other where tables do not meet.
 
-    What a due slot changes alternates between the two tables. In long runs of one statement,
-    SQLite and Python get ready for it once.
+    What a due slot changes alternates between executions, states and the fact of the sequence
+    number. In long runs of one statement, SQLite and Python get ready for it once.
     """
     for apart, stretch in groupby(chain.from_iterable(callers), _commutes):
-        run = list(stretch)
         if apart:
-            run.sort(key=itemgetter(0))
-        yield from run
+            # Sorting keeps the order of those that are equal: the newest of a row comes last.
+            yield from sorted(stretch, key=itemgetter(0))
+        else:
+            yield from stretch
+
+
+_APART = frozenset((SAVE_EXECUTION, SAVE_STATE, SAVE_FACT, SAVE_NOTIFICATION))
+"""Statements that each change a table of their own, one row for a key."""
 
 
 def _commutes(operation: Operation) -> bool:
-    statement = operation[0]
-    return statement is SAVE_EXECUTION or statement is SAVE_STATE
+    return operation[0] in _APART

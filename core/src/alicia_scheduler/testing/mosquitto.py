@@ -29,6 +29,8 @@ import paho.mqtt.client as paho
 import pytest
 import trio
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from alicia_scheduler.api import MqttConnection
 
@@ -43,7 +45,7 @@ __all__ = [
 ]
 
 HOST = "127.0.0.1"
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds a broker has to start, to stop or to answer before a test is given up."""
 
 
@@ -64,7 +66,7 @@ async def until_connected(connection: MqttConnection, connected: bool = True) ->
     """Wait until a connection has found its broker, or has lost it.
 
     Raises:
-        trio.TooSlowError: it did not within ten seconds.
+        trio.TooSlowError: it did not within a minute.
     """
     with trio.fail_after(PATIENCE):
         while connection.connected is not connected:  # noqa: ASYNC110  # the contract has no event
@@ -172,18 +174,20 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
 class Recorder:
     """A client of its own that keeps what arrives: ``with Recorder(port, "home/#") as recorder``.
 
-    It speaks MQTT 5, subscribes at QoS 2 so that messages arrive at the QoS they were published
-    with, and comes back by itself when the broker was away.
+    It speaks MQTT 5, or 3.1.1 when told to, subscribes at QoS 2 so that messages arrive at the QoS
+    they were published with, and comes back by itself when the broker was away.
     """
 
-    def __init__(self, port: int, *filters: str, client_id: str = "") -> None:
+    def __init__(self, port: int, *filters: str, client_id: str = "", protocol: str = "5") -> None:
         self.messages: list[Recorded] = []
         self._port = port
         self._filters = filters
         self._arrived = threading.Condition()
         self._subscriptions = 0
         self._client = paho.Client(
-            CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            protocol=paho.MQTTv5 if protocol == "5" else paho.MQTTv311,
         )
         self._client.reconnect_delay_set(min_delay=1, max_delay=1)
         self._client.on_connect = self._on_connect
@@ -214,7 +218,7 @@ class Recorder:
         """Wait until ``condition``, asked after each message, holds.
 
         Raises:
-            AssertionError: it did not within ten seconds; the message tells what arrived.
+            AssertionError: it did not within a minute; the message tells what arrived.
         """
         held = await trio.to_thread.run_sync(self._wait, condition, abandon_on_cancel=True)
         assert held, f"{what} did not come about; arrived: {self.messages}"
@@ -228,9 +232,25 @@ class Recorder:
         """Wait until the client has subscribed ``count`` times: once, and once a return."""
         await self.until(lambda: self._subscriptions >= count, f"subscription {count}")
 
-    def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
-        """Publish, and return when it is acknowledged."""
-        self._client.publish(topic, payload, qos, retain).wait_for_publish(PATIENCE)
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int = 1,
+        retain: bool = False,
+        response_topic: str | None = None,
+        correlation_data: bytes | None = None,
+    ) -> None:
+        """Publish, and return when it is acknowledged. Properties need MQTT 5."""
+        properties = None
+        if response_topic is not None:
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            properties.ResponseTopic = response_topic
+            if correlation_data is not None:
+                properties.CorrelationData = correlation_data
+        sent = self._client.publish(topic, payload, qos, retain, properties)
+        sent.wait_for_publish(PATIENCE)
 
     def _wait(self, condition: Callable[[], bool]) -> bool:
         with self._arrived:

@@ -14,7 +14,7 @@ __all__ = ["Script", "WebServer", "answer"]
 Script = Callable[[socket.socket, str], object]
 """Called with the connection and the first line of each request; sends what it likes."""
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 def answer(status: str = "200 OK", body: bytes = b"", *headers: str) -> Script:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from alicia_action_mqtt.config import MqttPublishConfig
-from alicia_action_mqtt.publish import open_publish, preview_publish
+from alicia_action_mqtt.publish import needed_services, open_publish, preview_publish
 from alicia_scheduler.api import ActionType, MqttConnection, hookimpl
 
 __all__ = ["MqttPublishConfig"]
@@ -19,6 +19,7 @@ def alicia_action_types() -> Iterator[ActionType]:
         config=MqttPublishConfig,
         open=open_publish,
         requires=(MqttConnection,),
+        needs=needed_services,
         preview=preview_publish,
         summary="publish a message over MQTT",
     )

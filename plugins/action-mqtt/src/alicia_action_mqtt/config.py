@@ -76,6 +76,8 @@ class MqttPublishConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         outbox: whether a message at QoS 1 or 2 waits for a broker that is away; otherwise the
             attempt fails.
         ack: the answer to wait for, if any.
+        completion: what completes the execution: that the message is delivered and its ``ack`` is
+            there (``ack``), or that a receiver reports the execution as done (``report``).
         max_payload: most bytes of the payload.
 
     Raises:
@@ -93,6 +95,7 @@ class MqttPublishConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     message_expiry: Annotated[int, Meta(ge=1, le=LONGEST_EXPIRY)] | None = None
     outbox: bool = True
     ack: AckConfig | None = None
+    completion: Literal["ack", "report"] = "ack"
     max_payload: Annotated[int, Meta(ge=0, le=268_435_455)] = 256 * 1024
 
     def __post_init__(self) -> None:
@@ -105,6 +108,17 @@ class MqttPublishConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         for name in ("content_type", "user_properties"):
             self._check_texts(name)
         self._check_payload()
+        if self.completion == "report" and not self.tells_execution:
+            raise ConfigError(
+                "a report names the execution, and this message does not tell it",
+                path=("completion",),
+                hint='leave metadata = "none" out, or completion',
+            )
+
+    @property
+    def tells_execution(self) -> bool:
+        """Whether receivers get to know the execution."""
+        return self.metadata != "none"
 
     @property
     def merges(self) -> bool:

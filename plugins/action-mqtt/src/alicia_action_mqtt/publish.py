@@ -12,8 +12,10 @@ import msgspec
 
 from alicia_action_mqtt.answer import is_answer, shown
 from alicia_action_mqtt.config import AckConfig, MqttPublishConfig
+from alicia_action_mqtt.report import reported
 from alicia_scheduler.api import (
     ActionContext,
+    CompletionReports,
     EventExecution,
     MqttConnection,
     MqttDelivered,
@@ -26,7 +28,12 @@ from alicia_scheduler.api import (
     to_epoch,
 )
 
-__all__ = ["PublishAction", "open_publish", "preview_publish"]
+__all__ = ["PublishAction", "needed_services", "open_publish", "preview_publish"]
+
+
+def needed_services(options: dict[str, Any]) -> tuple[type[Any], ...]:
+    """Beside the connection: whoever hears reports, for an action that waits for one."""
+    return (CompletionReports,) if options.get("completion") == "report" else ()
 
 
 @asynccontextmanager
@@ -48,7 +55,21 @@ class PublishAction:
         Raises:
             Retryable: ``connection`` (with ``outbox = false``), ``outbox_full``, ``ack_timeout``.
             Permanent: ``topic``, ``payload``, ``refused``, ``expired``, ``poison``.
+            Retryable: ``reported_failure``: the receiver reported that it failed.
+            CalledOff: the receiver reported that it was cancelled.
         """
+        if config.completion == "ack":
+            return await self._deliver(config, execution)
+        reports = self._context.service(CompletionReports)  # type: ignore[type-abstract]
+        # Listened to before anything is sent, or the report could be faster.
+        with reports.expect(execution.execution_id) as expected:
+            result = await self._deliver(config, execution)
+            return result | {"report": reported(await expected.wait(), result)}
+
+    async def _deliver(
+        self, config: MqttPublishConfig, execution: EventExecution
+    ) -> dict[str, Any]:
+        """Publish, and wait for the answer if one was asked for."""
         message, value = outgoing(config, execution, self._context.now())
         # mypy takes no protocol for a type (python/mypy#4717).
         connection = self._context.service(MqttConnection)  # type: ignore[type-abstract]
@@ -82,7 +103,8 @@ class PublishAction:
             await connection.publish(**{name: getattr(message, name) for name in _FIELDS})
             return None
         # An attempt whose answer did not come has to ask again.
-        attempt = f"/{execution.attempt}" if config.ack is not None else ""
+        answered = config.ack is not None or config.completion == "report"
+        attempt = f"/{execution.attempt}" if answered else ""
         return await connection.outbox.deliver(
             message,
             key=_key(execution) + attempt,

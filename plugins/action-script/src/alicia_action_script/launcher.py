@@ -36,11 +36,13 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
+PF_KTHREAD = 0x00200000
 
 DESCRIPTORS = 5
 """Descriptors that come with each request."""
@@ -51,9 +53,9 @@ TICK = 0.02
 LINGER = 0.5
 """Seconds that what a finished program left behind has between SIGTERM and SIGKILL."""
 
-GIVE_UP = 2.0
-"""Seconds from the first SIGKILL after which what still lives cannot be killed (another user's
-process, or one that waits in the kernel)."""
+KILLS = 100
+"""How often SIGKILL is sent, a tick or more apart, before what still lives cannot be killed
+(another user's process, or one that waits in the kernel). Counted: a machine may stand still."""
 
 LIMITS = {
     "cpu_seconds": resource.RLIMIT_CPU,
@@ -62,6 +64,9 @@ LIMITS = {
     "processes": resource.RLIMIT_NPROC,
     "open_files": resource.RLIMIT_NOFILE,
 }
+
+BLOCKED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that do not reach the launcher."""
 
 CHILDREN = f"/proc/self/task/{os.getpid()}/children"
 
@@ -78,7 +83,8 @@ class Run:
 
     Attributes:
         ended: wait status of the program and the CPU seconds it used, once it has ended.
-        kill_at: when SIGKILL follows; None while the run is not being ended.
+        kill_at: when the next SIGKILL follows; None while the run is not being ended.
+        kills: how many were sent.
     """
 
     def __init__(
@@ -88,6 +94,8 @@ class Run:
         self.grace = grace
         self.ended: tuple[int, float] | None = None
         self.kill_at: float | None = None
+        self.kills = 0
+        self._pid = pid
         self._group: int | None = pid
         self._mark = mark.encode()
         self._leaders = leaders
@@ -98,16 +106,26 @@ class Run:
         if self._group is not None:
             for signum in signals:
                 with contextlib.suppress(OSError):
-                    os.killpg(self._group, signum)
-        self._signal_escaped(self._escaped(), *signals)
+                    self._signal_group(self._group, signum)
+        self._signal_escaped(self._escaped()[0], *signals)
+
+    def kill(self, again: float) -> None:
+        """Send SIGKILL, and see at ``again`` whether that was enough."""
+        self.kill_at = again
+        self.kills += 1
+        self.signal(signal.SIGKILL)
 
     def ask_escaped(self) -> None:
         """Ask to end what came to light since the group was asked."""
-        self._signal_escaped(
-            [pid for pid in self._escaped() if pid not in self._asked],
-            signal.SIGTERM,
-            signal.SIGCONT,
-        )
+        new = [pid for pid in self._escaped()[0] if pid not in self._asked]
+        self._signal_escaped(new, signal.SIGTERM, signal.SIGCONT)
+
+    def _signal_group(self, group: int, signum: int) -> None:
+        try:
+            os.killpg(group, signum)
+        except ProcessLookupError:
+            if self.ended is None:  # the child has not come to make the group yet
+                os.kill(self._pid, signum)
 
     def _signal_escaped(self, pids: list[int], *signals: int) -> None:
         self._asked.update(pids)
@@ -129,25 +147,74 @@ class Run:
                 return True
             else:
                 return True
-        return bool(self._escaped())
+        escaped, sure = self._escaped()
+        return bool(escaped) or not sure
 
-    def _escaped(self) -> list[int]:
-        """Orphans that bear the mark of this run."""
-        return [pid for pid in _children() if pid not in self._leaders and self._marked(pid)]
+    def _escaped(self) -> tuple[list[int], bool]:
+        """Orphans that bear the mark of this run, and whether that is surely all."""
+        return bearers(self._mark, self._orphans)
 
-    def _marked(self, pid: int) -> bool:
-        try:
-            with open(f"/proc/{pid}/environ", "rb") as environ:  # noqa: PTH123 - start-up time
-                return self._mark in environ.read().split(b"\0")
-        except OSError:
-            return False
+    def _orphans(self) -> list[int]:
+        return [pid for pid in _children() if pid not in self._leaders]
+
+
+def bearers(mark: bytes, listed: Callable[[], Iterable[int]]) -> tuple[list[int], bool]:
+    """The processes with a mark in their environment.
+
+    One look cannot tell that there is none: while it goes from process to process one of them
+    ends, and its child comes to where the look has been. So it looks until nothing new is there.
+
+    Args:
+        mark: ``NAME=value``.
+        listed: lists the processes that come into question.
+
+    Returns:
+        those that were found, and whether there is surely no other.
+    """
+    clear: set[int] = set()
+    while new := [pid for pid in listed() if pid not in clear]:
+        verdicts = {pid: _bears(pid, mark) for pid in new}
+        found = [pid for pid, verdict in verdicts.items() if verdict]
+        if found or None in verdicts.values():
+            return found, False
+        clear.update(new)
+    return [], True
+
+
+def _bears(pid: int, mark: bytes) -> bool | None:
+    """Whether a process bears a mark; None when that cannot be told at the moment.
+
+    In the middle of execve(2) a process has no environment, neither the old nor the new one. Nor
+    has one in the middle of its exit, while its children are not orphans yet.
+    """
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - start-up time
+            # The first may have ended before the others: it has no environment then.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                environ = _read(f"/proc/{pid}/task/{task}/environ")
+                if environ:
+                    return mark in environ.split(b"\0")
+        fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return False  # it is gone, or another user's
+    except OSError:  # no descriptors
+        return None
+    # Fields 3, 9, 20, 50 and 51 of proc_pid_stat(5).
+    state, flags, threads, start, end = (fields[number - 3] for number in (3, 9, 20, 50, 51))
+    if int(flags) & PF_KTHREAD or (state in b"ZX" and int(threads) <= 1):
+        return False
+    return False if start == end != b"0" else None
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs start-up time
+        return file.read()
 
 
 def _children() -> list[int]:
     """The children of this process: programs, and orphans of theirs."""
     try:
-        with open(CHILDREN, "rb") as children:  # noqa: PTH123 - pathlib costs start-up time
-            return [int(pid) for pid in children.read().split()]
+        return [int(pid) for pid in _read(CHILDREN).split()]
     except OSError:
         return []
 
@@ -170,9 +237,9 @@ class Launcher:
         self._wake_writer = wake_writer
         signal.set_wakeup_fd(wake_writer.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            # The host is told to stop, and ends what runs; this process ends after the host.
-            signal.signal(signum, signal.SIG_IGN)
+        # The host is told to stop, and ends what runs; this process ends after the host. Blocked,
+        # not ignored, so that a child which is told to end before it is the program does so.
+        signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)
 
     def serve(self) -> None:
         """Start programs until the host is gone, then end what is left."""
@@ -186,13 +253,14 @@ class Launcher:
             self._tend()
             time.sleep(TICK)
             self._reap()
-        until = time.monotonic() + GIVE_UP
-        while (left := _children()) and time.monotonic() < until:
-            for pid in left:  # orphans without a mark
+        for _ in range(KILLS):
+            for pid in _children():  # orphans without a mark
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
-            time.sleep(TICK)
             self._reap()
+            if not _children():
+                break
+            time.sleep(TICK)
         signal.set_wakeup_fd(-1)
 
     def _turn(self) -> bool:
@@ -270,26 +338,19 @@ class Launcher:
                 self._finish(run)
             elif run.kill_at is None:
                 self._stop(run, min(run.grace, LINGER))
-            elif now >= run.kill_at + GIVE_UP:
-                self._finish(run)
             elif now >= run.kill_at:
-                run.signal(signal.SIGKILL)
-            else:
+                if run.kills < KILLS:
+                    run.kill(again=now + TICK)
+                else:
+                    self._finish(run)
+            elif not run.kills:
                 run.ask_escaped()
 
     def _finish(self, run: Run) -> None:
         status, cpu = run.ended or (None, 0.0)
         exit_code = None if status is None else os.waitstatus_to_exitcode(status)
-        _say(
-            run.conn,
-            {
-                "ended": {
-                    "exit_code": exit_code,
-                    "cpu_seconds": round(cpu, 6),
-                    "survivors": run.alive(),
-                }
-            },
-        )
+        ended = {"exit_code": exit_code, "cpu_seconds": round(cpu, 6), "survivors": run.alive()}
+        _say(run.conn, {"ended": ended})
         with contextlib.suppress(KeyError):
             self._selector.unregister(run.conn)
         run.conn.close()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+
+from alicia_action_script.launcher import bearers
 
 __all__ = ["end_marked"]
 
@@ -23,29 +24,22 @@ def end_marked(mark: str, within: float) -> bool:
 
     Args:
         mark: ``NAME=value``, as the launcher was given it.
-        within: seconds after which what still lives cannot be killed.
+        within: seconds after which what still lives cannot be killed; more when the machine is
+            so slow that there were only a few looks in that time.
 
     Returns:
         whether none is left.
     """
-    until = time.monotonic() + within
-    while True:
-        found = False
-        for pid in _bearers(mark.encode()):
-            found = True
+    for _ in range(round(within / TICK)):
+        found, sure = bearers(mark.encode(), _processes)
+        for pid in found:
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
-        if not found or time.monotonic() >= until:
-            return not found
+        if sure:
+            return True
         time.sleep(TICK)
+    return False
 
 
-def _bearers(mark: bytes) -> Iterator[int]:
-    """The processes with the mark; a zombie has no environment any more."""
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            environ = (process / "environ").read_bytes()
-        except OSError:  # it ended, or is another user's
-            continue
-        if mark in environ.split(b"\0"):
-            yield int(process.name)
+def _processes() -> list[int]:
+    return [int(process.name) for process in Path("/proc").glob("[0-9]*")]

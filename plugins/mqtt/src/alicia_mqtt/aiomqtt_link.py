@@ -135,12 +135,14 @@ class AiomqttLink:
         publish = Publish(message)
         await self._ask(publish, partial(self._session.publish, publish))
 
-    async def subscribe(self, topic_filter: str, *, qos: int, number: int) -> None:
+    async def subscribe(
+        self, topic_filter: str, *, qos: int, number: int, no_local: bool = False
+    ) -> None:
         """See :meth:`alicia_mqtt.link.Link.subscribe`."""
         await self._take_place()
         request = Request()
         subscribe = self._session.subscribe
-        await self._ask(request, partial(subscribe, request, topic_filter, qos, number))
+        await self._ask(request, partial(subscribe, request, topic_filter, qos, number, no_local))
 
     def unsubscribe(self, topic_filter: str) -> None:
         """See :meth:`alicia_mqtt.link.Link.unsubscribe`."""

@@ -17,6 +17,7 @@ import aiomqtt
 from paho.mqtt import client as paho
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from alicia_mqtt.aiomqtt_client import BrokerClient, build_client
 from alicia_mqtt.config import MqttConfig
@@ -115,9 +116,13 @@ class Session:
         if self._sender is not None:
             self._sender.submit(request)
 
-    def subscribe(self, request: Request, topic_filter: str, qos: int, number: int) -> None:
-        """Subscribe; ``number`` comes back with each message that matched (MQTT 5)."""
-        self._start(self._carry_out(request, self._subscribe(topic_filter, qos, number)))
+    def subscribe(
+        self, request: Request, topic_filter: str, qos: int, number: int, no_local: bool
+    ) -> None:
+        """Subscribe; ``number`` comes back with each message that matched, and with ``no_local``
+        our own do not (MQTT 5)."""
+        subscribing = self._subscribe(topic_filter, qos, number, no_local)
+        self._start(self._carry_out(request, subscribing))
 
     def unsubscribe(self, topic_filter: str) -> None:
         """Unsubscribe; nobody waits for it."""
@@ -195,12 +200,17 @@ class Session:
             error = Retryable(f"the broker did not answer: {failure}", error_class="connection")
         self._report.settled(request, error)
 
-    async def _subscribe(self, topic_filter: str, qos: int, number: int) -> None:
+    async def _subscribe(self, topic_filter: str, qos: int, number: int, no_local: bool) -> None:
         if self._client is None:
             raise Retryable("there is no connection", error_class="connection")
-        numbered = self._protocol == "5" and self._limits.numbers_subscriptions
-        properties = subscribe_properties(number) if numbered else None
-        codes = await self._client.subscribe(topic_filter, qos, properties=properties)
+        modern = self._protocol == "5"
+        numbered = modern and self._limits.numbers_subscriptions
+        codes = await self._client.subscribe(
+            topic_filter,
+            0 if modern else qos,  # with options paho wants it there alone
+            options=SubscribeOptions(qos=qos, noLocal=no_local) if modern else None,
+            properties=subscribe_properties(number) if numbered else None,
+        )
         for code in codes:
             if isinstance(code, ReasonCode) and code.is_failure:
                 raise Permanent(
@@ -279,6 +289,7 @@ class Session:
                 payload=bytes(message.payload),
                 qos=message.qos,
                 retain=message.retain,
+                redelivered=message.dup,
                 response_topic=getattr(properties, "ResponseTopic", None),
                 correlation_data=getattr(properties, "CorrelationData", None),
                 user_properties=tuple(getattr(properties, "UserProperty", ())),

@@ -88,6 +88,7 @@ async def _kept(connection: Connection) -> AsyncIterator[Connection]:
         try:
             yield connection
         finally:
+            connection.close()
             await connection.say_offline()
             keeping.cancel()
 
@@ -114,6 +115,9 @@ class Connection:
         self._versions = VersionChoice(config.protocol)
         self._backoff = Backoff()
         self._outage = Outage(config.address, context.logger)
+        self._connections = 0
+        self._news = trio.Event()
+        self._closed = False
 
     @property
     def connected(self) -> bool:
@@ -162,7 +166,7 @@ class Connection:
 
     @asynccontextmanager
     async def subscribe(
-        self, topic_filter: str, *, qos: int = 1
+        self, topic_filter: str, *, qos: int = 1, no_local: bool = False
     ) -> AsyncIterator[MqttSubscription]:
         """See :meth:`alicia_scheduler.api.MqttConnection.subscribe`.
 
@@ -174,10 +178,17 @@ class Connection:
         """
         if problem := check_filter(topic_filter):
             raise Permanent(f"topic filter {topic_filter[:200]!r} {problem}", error_class="topic")
-        subscription = Subscription(topic_filter, qos, self._logger)
+        if no_local and topic_filter.startswith("$share/"):  # MQTT 5 section 3.8.3.1
+            message = f"no_local cannot be had on the shared subscription {topic_filter[:200]!r}"
+            raise Permanent(message, error_class="topic")
+        subscription = Subscription(topic_filter, qos, self._logger, no_local=no_local)
+        before = self._subscriptions.terms(topic_filter)
         self._subscriptions.add(subscription)
         try:
             if self._link is not None:
+                if before is not None and before.no_local and not no_local:
+                    # Mosquitto 2.0 goes by the option of the first subscription otherwise.
+                    self._link.unsubscribe(topic_filter)
                 await self._subscribe(self._link, topic_filter)
             yield subscription
         finally:
@@ -186,6 +197,23 @@ class Connection:
                 self._link.unsubscribe(topic_filter)
             elif last:
                 self._subscriptions.forsake(topic_filter)
+
+    async def wait_connection(self, after: int = 0) -> int:
+        """See :meth:`alicia_scheduler.api.MqttConnection.wait_connection`."""
+        while self._connections <= after:
+            if self._closed:
+                raise Retryable("the connection is closed", error_class="connection")
+            await self._news.wait()
+        return self._connections
+
+    def close(self) -> None:
+        """There will be no further connection: wake whoever waits for one."""
+        self._closed = True
+        self._tell_news()
+
+    def _tell_news(self) -> None:
+        self._news.set()
+        self._news = trio.Event()
 
     async def run(self, scope: trio.CancelScope) -> None:
         """Keep a link to the broker until ``scope`` is cancelled."""
@@ -234,6 +262,8 @@ class Connection:
             for topic_filter in self._subscriptions.filters():
                 await self._resubscribe(link, topic_filter)
             await self._announce(link, b"online")
+            self._connections += 1
+            self._tell_news()
             return await self._send_until_lost(link)
         finally:
             self._link = None
@@ -265,7 +295,9 @@ class Connection:
             return
         # A lost link is no failure of the subscription: the next one takes it up.
         with contextlib.suppress(Retryable):
-            await link.subscribe(topic_filter, qos=terms.qos, number=terms.number)
+            await link.subscribe(
+                topic_filter, qos=terms.qos, number=terms.number, no_local=terms.no_local
+            )
 
     async def _resubscribe(self, link: Link, topic_filter: str) -> None:
         try:

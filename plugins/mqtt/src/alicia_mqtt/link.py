@@ -65,8 +65,10 @@ class Link(TypingProtocol):
         """
         ...
 
-    async def subscribe(self, topic_filter: str, *, qos: int, number: int) -> None:
-        """Subscribe, and return when the broker granted it.
+    async def subscribe(
+        self, topic_filter: str, *, qos: int, number: int, no_local: bool = False
+    ) -> None:
+        """Subscribe, and return when the broker granted it. ``no_local`` needs MQTT 5.
 
         Raises:
             Retryable: the link was lost.

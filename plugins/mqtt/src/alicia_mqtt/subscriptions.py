@@ -8,31 +8,18 @@ from typing import NamedTuple
 
 import trio
 
-from alicia_scheduler.api import MqttMessage
+from alicia_scheduler.api import MqttMessage, topic_matches
 
-__all__ = ["Subscription", "Subscriptions", "matches"]
+__all__ = ["Subscription", "Subscriptions"]
 
 BUFFER = 1000
 """Messages that a subscription keeps for a reader that is busy."""
 
+BUFFER_BYTES = 8 * 1024 * 1024
+"""Bytes of payload that a subscription keeps; a single message may be longer."""
+
 NUMBERS = 268_435_455
 """Largest subscription identifier (MQTT 5, section 3.8.2.1.2)."""
-
-
-def matches(topic_filter: str, topic: str) -> bool:
-    """Whether a filter selects a topic (MQTT 5 section 4.7; shared subscriptions, 4.8.2, too)."""
-    levels = topic_filter.split("/")
-    if levels[0] == "$share":
-        levels = levels[2:]
-    parts = topic.split("/")
-    if parts[0].startswith("$") and levels[0] in ("#", "+"):
-        return False
-    for index, level in enumerate(levels):
-        if level == "#":
-            return True
-        if index >= len(parts) or level not in ("+", parts[index]):
-            return False
-    return len(levels) == len(parts)
 
 
 class Subscription:
@@ -41,18 +28,23 @@ class Subscription:
     Waiting for a message may be cancelled at any time; no message is lost by it.
     """
 
-    def __init__(self, topic_filter: str, qos: int, logger: logging.Logger) -> None:
+    def __init__(
+        self, topic_filter: str, qos: int, logger: logging.Logger, *, no_local: bool = False
+    ) -> None:
         self.topic_filter = topic_filter
         self.qos = qos
+        self.no_local = no_local
         self._messages: deque[MqttMessage] = deque()
+        self._bytes = 0
         self._arrived = trio.Event()
         self._dropped = 0
         self._logger = logger
 
     def put(self, message: MqttMessage) -> None:
         """Keep a message; when the reader is too slow, in place of the oldest."""
-        if len(self._messages) >= BUFFER:
-            self._messages.popleft()
+        self._bytes += len(message.payload)
+        while self._messages and (len(self._messages) >= BUFFER or self._bytes > BUFFER_BYTES):
+            self._take()
             self._dropped += 1
             if self._dropped == 1:
                 self._logger.warning(
@@ -65,6 +57,7 @@ class Subscription:
     def forget(self) -> None:
         """See :meth:`alicia_scheduler.api.MqttSubscription.forget`."""
         self._messages.clear()
+        self._bytes = 0
         self._tell_dropped()
 
     def __aiter__(self) -> Subscription:
@@ -76,7 +69,12 @@ class Subscription:
             self._tell_dropped()
             self._arrived = trio.Event()
             await self._arrived.wait()
-        return self._messages.popleft()
+        return self._take()
+
+    def _take(self) -> MqttMessage:
+        message = self._messages.popleft()
+        self._bytes -= len(message.payload)
+        return message
 
     def _tell_dropped(self) -> None:
         if self._dropped:
@@ -89,10 +87,12 @@ class Subscription:
 
 
 class Terms(NamedTuple):
-    """How a filter is subscribed to: at its readers' highest QoS, and under which number."""
+    """How a filter is subscribed to: at its readers' highest QoS, under which number, and
+    without our own messages if none of them wants those."""
 
     qos: int
     number: int
+    no_local: bool
 
 
 class Subscriptions:
@@ -142,7 +142,11 @@ class Subscriptions:
         readers = self._readers.get(topic_filter)
         if readers is None:
             return None
-        return Terms(qos=max(r.qos for r in readers), number=self._numbers[topic_filter])
+        return Terms(
+            qos=max(reader.qos for reader in readers),
+            number=self._numbers[topic_filter],
+            no_local=all(reader.no_local for reader in readers),
+        )
 
     def deliver(self, message: MqttMessage, numbers: tuple[int, ...]) -> None:
         """Give a message to its readers: by number where the broker told, else by topic."""
@@ -150,7 +154,7 @@ class Subscriptions:
             if numbers:
                 wanted = self._numbers[topic_filter] in numbers
             else:
-                wanted = matches(topic_filter, message.topic)
+                wanted = topic_matches(topic_filter, message.topic)
             if wanted:
                 for reader in readers:
                     reader.put(message)

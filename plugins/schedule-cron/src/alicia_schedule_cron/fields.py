@@ -2,7 +2,7 @@
 
 The syntax is that of crontab(5) in Debian's cron, without what its parser only lets through by
 accident (text after a value, reversed ranges), and with the extensions that Quartz made common:
-``a/n``, ``L``, ``W``, ``#``, ``?``. Everything is checked here, before croniter sees any of it.
+``a/n``, ``L``, ``W``, ``#``, ``?``. Everything is checked here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Field:
 
     Attributes:
         values: plain values, ascending.
-        specials: days that depend on the month, in croniter's spelling: ``l`` (the last day),
+        specials: days that depend on the month: ``l`` (the last day),
             ``15w`` (the Monday-to-Friday day nearest to the 15th), ``5#2`` (the second Friday),
             ``l5`` (the last Friday).
         starred: whether its text begins with ``*`` (or is ``?``). For the day fields and for
@@ -102,11 +102,11 @@ class FieldRule:
         return f"{_span(low, 6 if self is WEEKDAY else self.last)},{_span(self.first, high)}"
 
     def _special(self, item: str) -> str | None:
-        """An item that names a day by the shape of its month, in croniter's spelling."""
+        """An item that names a day by the shape of its month."""
         if self is DAY and (match := _DAY_SPECIAL.fullmatch(item)):
             if match["last"]:
                 return "l"
-            # croniter takes a day behind the end of the month for the last one.
+            # A day behind the end of the month stands for the last one.
             return "31w" if match["last_workday"] else f"{self._number(match['near'], item)}w"
         if self is WEEKDAY and (match := _WEEKDAY_SPECIAL.fullmatch(item)):
             if match["last"]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from alicia_schedule_cron.config import CronConfig
@@ -46,11 +48,9 @@ class CronSchedule:
             ConfigError: the expression is not in the syntax, never matches, or there is no zone.
         """
         try:
-            expression = Expression.parse(config.text, seconds=config.seconds)
-            readings = CronReadings(expression)
+            readings, debian = _understood(config.text, config.seconds)
         except ConfigError as error:
             raise error.under(config.key) from None
-        debian = WILDCARD if expression.follows_clock else FIXED_TIME
         policy = debian.with_rules(context.dst_gap, context.dst_overlap)
         return cls(" ".join(config.text.split()), readings, context.require_timezone(), policy)
 
@@ -61,3 +61,15 @@ class CronSchedule:
     def describe(self) -> str:
         """The expression and its zone."""
         return f"{self.text} ({self.zone.key})"
+
+
+@lru_cache(maxsize=1024)
+def _understood(text: str, seconds: Literal["first", "last"]) -> tuple[CronReadings, ClockPolicy]:
+    """What an expression names, and how it meets clock changes by itself. Events that share an
+    expression share this, with all that was worked out for it.
+
+    Raises:
+        ConfigError: it is not in the syntax, or never matches.
+    """
+    expression = Expression.parse(text, seconds=seconds)
+    return CronReadings(expression), WILDCARD if expression.follows_clock else FIXED_TIME
