@@ -47,8 +47,18 @@ def test_where_to_listen_is_a_port_or_an_address_with_one(listen, addresses):
 
 @pytest.mark.parametrize(
     "listen",
-    ['"nonsense"', '"host:8123"', '":8123"', '"::1:8123"', '"127.0.0.1:0"', '"127.0.0.1:99999"']
-    + ['"127.0.0.1:"', '"0"', '"[127.0.0.1]x:1"', '"127.0.0.1:８０"'],
+    [
+        '"nonsense"',
+        '"host:8123"',
+        '":8123"',
+        '"::1:8123"',
+        '"127.0.0.1:0"',
+        '"127.0.0.1:99999"',
+        '"127.0.0.1:"',
+        '"0"',
+        '"[127.0.0.1]x:1"',
+        '"127.0.0.1:８０"',
+    ],
 )
 def test_an_address_that_is_none_is_refused_with_examples(listen):
     said = issue(f"listen = {listen}")
@@ -81,9 +91,7 @@ def certificate():
 def test_certificate_and_key_are_files_beside_the_configuration(tmp_path, certificate):
     pem(tmp_path, "cert.pem", *certificate.cert_chain_pems)
     pem(tmp_path, "key.pem", certificate.private_key_pem)
-    loaded = read(
-        'listen = "0.0.0.0:8123"\ncertificate = "cert.pem"\nkey = "key.pem"', tmp_path
-    )
+    loaded = read('listen = "0.0.0.0:8123"\ncertificate = "cert.pem"\nkey = "key.pem"', tmp_path)
     assert loaded.issues == []
     assert loaded.control.certificate == tmp_path / "cert.pem"
 

@@ -144,9 +144,7 @@ class Fuzz:
         return random.choice(
             [
                 lambda: frame(text[:cut], fin=False) + frame(text[cut:], 0),
-                lambda: (
-                    frame(b"", fin=False) + frame(b"", 0, fin=False) * 200 + frame(text, 0)
-                ),
+                lambda: frame(b"", fin=False) + frame(b"", 0, fin=False) * 200 + frame(text, 0),
                 lambda: frame(text[:cut], fin=False) + frame(b"x", PING) + frame(text[cut:], 0),
                 lambda: b"".join(frame(random.randbytes(4), PING) for _ in range(50)),
                 lambda: frame(b"x" * 125, PONG),

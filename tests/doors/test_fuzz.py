@@ -1,4 +1,4 @@
-"""Whatever is sent to its doors, the host goes on: on time, answering others, in the same memory."""
+"""Whatever is sent to its doors, a host goes on: on time, answering others, in the same memory."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -113,9 +114,13 @@ class Run:
                     await trio.sleep(0.05)
 
     async def measure(self):
+        told = 1
         while True:
             assert self.host.poll() is None, "the host is gone"
             self.memory.append((self.sent, resident(self.host)))
+            if self.sent >= self.total // 10 * told:
+                print(f"{self.sent} messages, {self.memory[-1][1] / 1e6:.1f} MB", flush=True)
+                told += 1
             await trio.sleep(0.25)
 
     async def fuzz(self, chance, tcp):
@@ -147,7 +152,10 @@ class Run:
         await stream.receive_some()
         if tcp:
             token = self.secret if fuzz.random.random() < 0.97 else fuzz.value()
-            await stream.send_all(frame(json.dumps({"type": "auth", "access_token": token}).encode()))
+            message = json.dumps({"type": "auth", "access_token": token}).encode()
+            await stream.send_all(frame(message))
+            if token != self.secret:
+                return
         fuzz.number = 0
         async with trio.open_nursery() as nursery:
             if fuzz.random.random() < 0.95:
@@ -185,7 +193,7 @@ def survived(run):
     slots = sorted(run.scheduled_time.timestamp() for run in history)
     assert {run.trigger for run in history} == {"schedule"}
     assert {run.reason for run in history} <= {None, "shutdown", "cancelled"}
-    gaps = [after - before for before, after in zip(slots, slots[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(slots)]
     assert set(gaps) <= {1.0}, "a slot is missing"
     late = max(run.lateness or 0 for run in history)
     log = run.state_dir.parent.joinpath("log").read_text()

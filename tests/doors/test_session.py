@@ -4,9 +4,10 @@ import json
 
 import pytest
 import trio
-from tests.doors.house import client, friend, open_house
+from tests.doors.house import client, friend, open_house, stranger
 
 from alicia_scheduler.control import session as session_room
+from alicia_scheduler.control.tokens import create_token
 
 
 async def test_the_owner_of_the_socket_is_greeted_without_a_question(tmp_path):
@@ -202,6 +203,16 @@ async def test_a_quiet_far_side_that_answers_pings_stays(tmp_path, monkeypatch):
     async with open_house(tmp_path) as house, friend(house) as opened:
         await trio.sleep(3.5)
         assert (await opened.ask({"id": 1, "type": "ping"}))["type"] == "pong"
+
+
+async def test_a_far_side_that_takes_nothing_is_cut_off(tmp_path, monkeypatch):
+    secret = create_token(tmp_path, "stuck")
+    monkeypatch.setattr(session_room, "HEARTBEAT", 0.2)
+    async with open_house(tmp_path) as house, stranger(house, secret) as stuck:
+        await stuck.send([{"id": n, "type": "large", "size": 900_000} for n in range(1, 17)])
+        with trio.fail_after(60):
+            while house.tcp._sessions:
+                await trio.sleep(0.01)
 
 
 async def test_who_is_connected_when_the_host_stops_is_told(tmp_path):

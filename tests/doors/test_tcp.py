@@ -237,6 +237,26 @@ async def test_so_many_connections_of_one_peer_may_be_unknown(tmp_path, secret):
             pass
 
 
+async def test_who_guesses_tokens_keeps_nobody_at_the_same_address_out(
+    tmp_path, secret, monkeypatch
+):
+    monkeypatch.setattr(limits_room, "FIRST_DELAY", 1000)
+    async with open_house(tmp_path) as house, trio.open_nursery() as nursery:
+
+        async def guess(*, task_status):
+            async with client(house.port) as opened:
+                await opened.next()
+                await opened.send({"type": "auth", "access_token": "alicia_guess"})
+                task_status.started()
+                await opened.closed()
+
+        for _ in range(limits_room.REFUSED_PER_PEER * 2):
+            await nursery.start(guess)
+        async with stranger(house, secret) as opened:
+            assert (await opened.ask({"id": 1, "type": "ping"}))["type"] == "pong"
+        nursery.cancel_scope.cancel()
+
+
 async def test_so_many_connections_may_be_open(tmp_path, secret):
     async with open_house(tmp_path, max_connections=2) as house:
         async with stranger(house, secret), stranger(house, secret):

@@ -6,62 +6,33 @@ Where the host is, is either its state directory (its Unix socket, as the same u
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TypeAlias
-from urllib.parse import urlsplit
+from typing import Any
 
 import msgspec
 import trio
-from trio_websocket import (
-    ConnectionClosed,
-    ConnectionRejected,
-    WebSocketConnection,
-    wrap_client_stream,
-)
+from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnection
 from wsproto.utilities import ProtocolError
 
 from alicia_scheduler.api.control import CommandError
-from alicia_scheduler.control.messages import SOCKET_FILE, WEBSOCKET_PATH
+from alicia_scheduler.control.dial import (
+    EndedEarly,
+    NoHost,
+    Remote,
+    Whereabouts,
+    dial,
+    rejection,
+    shown,
+)
 
 __all__ = ["HostSession", "NoHost", "Remote", "Subscription", "Whereabouts", "call", "connected"]
 
 TIMEOUT = 30.0
 """Seconds that a command may take, unless it is known to take longer."""
 
-ANSWER_LIMIT = 64 * 1024 * 1024
-"""Largest answer, in bytes."""
-
 AHEAD_LIMIT = 10_000
 """Notifications of a subscription that wait here for whoever iterates over it."""
-
-
-class NoHost(Exception):
-    """No host answers there, or it went away."""
-
-
-@dataclass(frozen=True)
-class Remote:
-    """A host behind its TCP door.
-
-    Attributes:
-        url: ``ws://host:port`` or ``wss://host:port``; the path may be left out.
-        token: the secret that ``alicia tokens create`` printed.
-        cafile: certificates to trust in place of the system's, in PEM; for one's own authority
-            or a self-signed certificate.
-        verify: False takes any certificate. Whoever is in between then reads the token.
-    """
-
-    url: str
-    token: str | None = field(default=None, repr=False)
-    cafile: str | None = None
-    verify: bool = True
-
-
-Whereabouts: TypeAlias = Path | Remote
 
 
 def call(where: Whereabouts, name: str, /, *, timeout: float = TIMEOUT, **arguments: Any) -> Any:
@@ -86,7 +57,7 @@ async def _call(where: Whereabouts, name: str, timeout: float, arguments: dict[s
             async with connected(where, timeout=timeout) as session:
                 return await session.request(name, **arguments)
     except trio.TooSlowError:
-        raise NoHost(f"the host at {_shown(where)} has not answered for {timeout:g} s") from None
+        raise NoHost(f"the host at {shown(where)} has not answered for {timeout:g} s") from None
 
 
 class Subscription:
@@ -302,7 +273,8 @@ async def connected(
         async with trio.open_nursery() as nursery:
             try:
                 with trio.fail_after(timeout):
-                    session = await _opened(where, nursery, streams)
+                    session = HostSession(await dial(where, nursery, streams), shown(where))
+                    await session._authenticate(where.token if isinstance(where, Remote) else None)
                 nursery.start_soon(session._listen)
                 yield session
                 with trio.move_on_after(1):
@@ -312,123 +284,22 @@ async def connected(
             except BaseException as error:  # noqa: BLE001 - raised again, outside the nursery
                 failure = error
             nursery.cancel_scope.cancel()
-    except* _EndedEarly as group:
-        failure = NoHost(f"{_shown(where)} ended the connection before it was open")
+    except* EndedEarly as group:
+        failure = NoHost(f"{shown(where)} ended the connection before it was open")
         failure.__cause__ = group
     except* ConnectionRejected as group:
-        failure = NoHost(f"{_shown(where)} refuses the connection: {_rejection(group)}")
+        failure = NoHost(f"{shown(where)} refuses the connection: {rejection(group)}")
         failure.__cause__ = group
     except* (ProtocolError, ValueError) as group:
-        failure = NoHost(f"what answers at {_shown(where)} is no Alicia host")
+        failure = NoHost(f"what answers at {shown(where)} is no Alicia host")
         failure.__cause__ = group
     finally:
         for stream in streams:
             await trio.aclose_forcefully(stream)
     if isinstance(failure, trio.TooSlowError):
-        raise NoHost(f"no host answers at {_shown(where)} for {timeout:g} s") from failure
+        raise NoHost(f"no host answers at {shown(where)} for {timeout:g} s") from failure
     if failure is not None:
         raise failure
-
-
-async def _opened(
-    where: Whereabouts, nursery: trio.Nursery, streams: list[trio.abc.Stream]
-) -> HostSession:
-    """A session whose stream is in ``streams``, to be closed whatever happens."""
-    shown = _shown(where)
-    try:
-        if isinstance(where, Remote):
-            stream, host, path = await _remote_stream(where)
-        else:
-            stream = await trio.open_unix_socket(str(where / SOCKET_FILE))
-            host, path = "localhost", WEBSOCKET_PATH
-        streams.append(stream)
-        loud = _LoudStream(stream)
-        connection = await wrap_client_stream(
-            nursery,
-            loud,  # type: ignore[arg-type]  # any stream will do
-            host,
-            path,
-            max_message_size=ANSWER_LIMIT,
-        )
-    except ssl.SSLCertVerificationError as error:
-        raise NoHost(
-            f"the certificate of {shown} is not trusted: {error.verify_message}"
-        ) from error
-    except ConnectionRejected as error:
-        raise NoHost(f"{shown} refuses the connection: HTTP {error.status_code}") from error
-    except (OSError, trio.BrokenResourceError) as error:
-        cause = error.__cause__ if isinstance(error, trio.BrokenResourceError) else error
-        raise NoHost(f"no host answers at {shown}: {cause or error}") from error
-    loud.opened = True
-    session = HostSession(connection, shown)
-    await session._authenticate(where.token if isinstance(where, Remote) else None)
-    return session
-
-
-async def _remote_stream(
-    remote: Remote,
-) -> tuple[trio.SocketStream | trio.SSLStream[trio.SocketStream], str, str]:
-    """The stream to a remote host, what goes into its Host header, and the path to ask for."""
-    try:
-        parts = urlsplit(remote.url)
-        secure = parts.scheme in ("wss", "https")
-        port = parts.port or (443 if secure else 80)
-    except ValueError as error:
-        raise NoHost(f"{remote.url} is no address of a host: {error}") from error
-    if parts.scheme not in ("ws", "wss", "http", "https") or not parts.hostname:
-        raise NoHost(f"{remote.url} is no address of a host: write ws://host:port or wss://…")
-    stream = await trio.open_tcp_stream(parts.hostname, port)
-    path = parts.path if parts.path not in ("", "/") else WEBSOCKET_PATH
-    if not secure:
-        return stream, parts.netloc, path
-    context = ssl.create_default_context(cafile=remote.cafile)
-    if not remote.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    encrypted = trio.SSLStream(
-        stream, context, server_hostname=parts.hostname, https_compatible=True
-    )
-    try:
-        await encrypted.do_handshake()
-    except BaseException as error:
-        await trio.aclose_forcefully(stream)
-        if isinstance(error.__cause__, ssl.SSLCertVerificationError):
-            raise error.__cause__ from None
-        raise
-    return encrypted, parts.netloc, path
-
-
-class _EndedEarly(Exception):
-    """The far side closed before the WebSocket was open."""
-
-
-class _LoudStream(trio.abc.Stream):
-    """A stream whose end raises while the WebSocket is not open: trio-websocket 0.12.2 waits on
-    in vain then."""
-
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        self.opened = False
-        self._stream = stream
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        try:
-            data = await self._stream.receive_some(max_bytes)
-        except trio.BrokenResourceError:
-            if self.opened:
-                raise
-            data = b""
-        if not data and not self.opened:
-            raise _EndedEarly
-        return data
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
 
 
 def _refusal(error: dict[str, Any]) -> CommandError:
@@ -439,18 +310,3 @@ def _refusal(error: dict[str, Any]) -> CommandError:
         path=tuple(error.get("path", ())),
         details=error.get("details"),
     )
-
-
-def _rejection(group: BaseExceptionGroup[ConnectionRejected]) -> str:
-    (error,) = group.exceptions
-    body = error.body if isinstance(error, ConnectionRejected) else None
-    status = f"HTTP {error.status_code}" if isinstance(error, ConnectionRejected) else str(error)
-    return f"{status} {body.decode(errors='replace').strip()[:200] if body else ''}".strip()
-
-
-def _shown(where: Whereabouts) -> str:
-    if not isinstance(where, Remote):
-        return str(where / SOCKET_FILE)
-    scheme, slashes, rest = where.url.partition("://")
-    # Without user and password, which some write into addresses.
-    return f"{scheme}{slashes}{rest.partition('/')[0].rpartition('@')[2]}"

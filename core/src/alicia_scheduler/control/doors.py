@@ -58,12 +58,15 @@ async def doors_open(control: Control, settings: ControlSettings, state_dir: Pat
 
 
 async def _kept_open(name: str, serve: Callable[[], Awaitable[object]]) -> None:
+    """Serve a door; when that fails, say so once and try again, whatever it was."""
     told = False
     while True:
         try:
             await serve()
-        except (OSError, ConfigError) as error:
+        except* (OSError, ConfigError) as group:
             if not told:
-                logger.warning("no commands at %s yet: %s", name, error)
+                logger.warning("no commands at %s yet: %s", name, group.exceptions[0])
             told = True
+        except* Exception:
+            logger.exception("the door at %s failed; it opens again", name)
         await trio.sleep(DOOR_EVERY)

@@ -14,6 +14,9 @@ __all__ = ["Bucket", "Doorkeeper", "peer_of"]
 UNKNOWN_PER_PEER = 8
 """Connections of one peer that have not authenticated yet."""
 
+REFUSED_PER_PEER = 8
+"""Connections of one peer whose refusal is held back; a further one is closed without a word."""
+
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 30.0
 """Seconds that the answer to a wrong token is held back: doubled from the first to the longest."""
@@ -59,6 +62,7 @@ class Doorkeeper:
         self._limit = limit
         self._open = 0
         self._unknown: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()
         self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def full_for(self, peer: str) -> str | None:
@@ -81,16 +85,23 @@ class Doorkeeper:
     @contextmanager
     def unknown(self, peer: str) -> Iterator[None]:
         """Count a connection of ``peer`` as one that has not authenticated yet."""
-        self._unknown[peer] += 1
-        try:
+        with _counted(self._unknown, peer):
             yield
-        finally:
-            self._unknown[peer] -= 1
-            if not self._unknown[peer]:
-                del self._unknown[peer]
 
-    def failed(self, peer: str) -> float:
-        """Note a wrong token of ``peer``; returns how many seconds to hold the answer back."""
+    @contextmanager
+    def refusal(self, peer: str) -> Iterator[bool]:
+        """Count a connection of ``peer`` as one that was refused; False when there are too many
+        already to hold this answer back. They do not count as unknown: who guesses does not keep
+        others at the same address out."""
+        with _counted(self._refused, peer):
+            yield self._refused[peer] <= REFUSED_PER_PEER
+
+    def failed(self, peer: str) -> tuple[int, float]:
+        """Note a wrong token of ``peer``.
+
+        Returns:
+            how many it were so far, and how many seconds to hold the answer back.
+        """
         now = trio.current_time()
         count, last = self._failures.pop(peer, (0, now))
         if now - last > FORGET_AFTER:
@@ -98,7 +109,18 @@ class Doorkeeper:
         self._failures[peer] = (count + 1, now)
         while len(self._failures) > FAILING_PEERS:
             self._failures.popitem(last=False)
-        return min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(count, 20))
+        return count + 1, min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(count, 20))
+
+
+@contextmanager
+def _counted(counter: Counter[str], peer: str) -> Iterator[None]:
+    counter[peer] += 1
+    try:
+        yield
+    finally:
+        counter[peer] -= 1
+        if not counter[peer]:
+            del counter[peer]
 
 
 def peer_of(address: str) -> str:

@@ -20,11 +20,17 @@ __all__ = ["Kept", "Reader", "ReplayLog"]
 
 logger = logging.getLogger(__name__)
 
-BACKLOG_LIMIT = 16_384
+BACKLOG_LIMIT = 8192
 """Notifications that are kept at the most for readers that have not taken them yet."""
 
-BACKLOG_SIZE = 8 * 1024 * 1024
-"""Bytes of all that is kept, at the most."""
+BACKLOG_SIZE = 4 * 1024 * 1024
+"""Bytes of all that is kept, at the most, unless more are wanted for replay."""
+
+OVERHEAD = 256
+"""Bytes that a notification takes beside its text."""
+
+USUAL_SIZE = 1024
+"""Bytes of a notification, by which the room for those that are wanted for replay is reckoned."""
 
 SPARE = 256
 """So many more than wanted are kept before the oldest go, so that not every one makes work."""
@@ -85,6 +91,8 @@ class ReplayLog:
         self.forgotten = last
         self.last = last
         self._replay = replay
+        self._limit = max(BACKLOG_LIMIT, replay)
+        self._room = max(BACKLOG_SIZE, replay * USUAL_SIZE)
         self._tags_of = tags_of
         self._kept: dict[int, Kept] = {}
         self._size = 0
@@ -97,10 +105,10 @@ class ReplayLog:
         if not self._kept:
             self.forgotten = kept.sequence - 1
         self._kept[self.end] = kept
-        self._size += len(kept.wire)
+        self._size += len(kept.wire) + OVERHEAD
         self.end += 1
         self.last = kept.sequence
-        while len(self._kept) > BACKLOG_LIMIT or self._size > BACKLOG_SIZE:
+        while len(self._kept) > self._limit or self._size > self._room:
             self._forget_first()
         if len(self._kept) > self._replay + SPARE:
             wanted = min((reader.position for reader in self._readers), default=self.end)
@@ -143,7 +151,7 @@ class ReplayLog:
     def _forget_first(self) -> None:
         kept = self._kept.pop(self.first)
         self.first += 1
-        self._size -= len(kept.wire)
+        self._size -= len(kept.wire) + OVERHEAD
         self.forgotten = kept.sequence
         for reader in self._readers:
             if reader.position < self.first:

@@ -21,7 +21,7 @@ __all__ = ["SubscribeArguments", "Subscriptions", "UnsubscribeArguments"]
 Word = Annotated[str, Meta(min_length=1, max_length=128)]
 Words = Annotated[tuple[Word, ...], Meta(max_length=100)]
 
-AT_ONCE = 64 * 1024
+AT_ONCE = 16 * 1024
 """Bytes that are put together before they are sent."""
 
 LOOK_LIMIT = 512

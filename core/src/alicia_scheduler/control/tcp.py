@@ -120,14 +120,18 @@ class TcpDoor:
         bucket = Bucket(rate, rate * BURST_SECONDS)
         with self._keeper.connection():
             with self._keeper.unknown(peer):
-                found = await self._let_in(stream, bucket, peer)
-            if found is not None:
-                await self._talk(*found, bucket)
+                wire, token = await self._let_in(stream, bucket, peer)
+            if wire is not None and token is not None:
+                logger.info("%s came in with the token %s", peer, token.name)
+                await self._talk(wire, token, bucket)
+            elif wire is not None:
+                await self._refuse(wire, peer)
 
     async def _let_in(
         self, stream: trio.SocketStream, bucket: Bucket, peer: str
-    ) -> tuple[Wire, Token] | None:
-        """The wire and the token of whoever is there, in time, or None."""
+    ) -> tuple[Wire | None, Token | None]:
+        """The wire of whoever is there, if they said in time who they are, and their token, if it
+        is one."""
         secured = self._certificate.around(stream)
         wire = Wire(secured, bucket)
         try:
@@ -139,19 +143,15 @@ class TcpDoor:
                 secret = _secret_in(await wire.receive(AUTH_LIMIT))
         except trio.TooSlowError:
             await wire.close(1008, f"you have {AUTH_TIMEOUT:g} s to authenticate")
-            return None
+            return None, None
         except WireClosed as error:
             logger.debug("%s did not get in: %s", peer, error)
             await wire.close(error.code, error.reason)
-            return None
+            return None, None
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             logger.debug("%s did not get in: %s", peer, error.__cause__ or error)
-            return None
-        token = self._token_of(secret, self._clock.now())
-        if token is None:
-            await self._refuse(wire, peer)
-            return None
-        return wire, token
+            return None, None
+        return wire, self._token_of(secret, self._clock.now())
 
     def _token_of(self, secret: str | None, now: datetime) -> Token | None:
         if secret is None:
@@ -163,15 +163,23 @@ class TcpDoor:
             return None
 
     async def _refuse(self, wire: Wire, peer: str) -> None:
-        delay = self._keeper.failed(peer)
-        logger.warning("a wrong token from %s; the answer waits %g s", peer, delay)
-        await trio.sleep(delay)
-        try:
-            with trio.move_on_after(AUTH_TIMEOUT):
-                await wire.send('{"type":"auth_invalid","message":"the token is not valid"}')
-        except WireClosed:
-            pass
-        await wire.close(1008, "the token is not valid")
+        count, delay = self._keeper.failed(peer)
+        if count & (count - 1) == 0:
+            # Not each of them: whoever guesses would write the log full.
+            logger.warning("wrong tokens from %s: %d so far", peer, count)
+        reason = "the token is not valid"
+        with self._keeper.refusal(peer) as may_wait:
+            if not may_wait:
+                return
+            try:
+                with trio.move_on_after(delay):
+                    while True:  # whoever leaves need not be waited for
+                        await wire.receive(AUTH_LIMIT)
+                with trio.move_on_after(AUTH_TIMEOUT):
+                    await wire.send(f'{{"type":"auth_invalid","message":"{reason}"}}')
+            except WireClosed:
+                pass
+            await wire.close(1008, reason)
 
     async def _talk(self, wire: Wire, token: Token, bucket: Bucket) -> None:
         caller = Caller(door="tcp", name=token.name, permission=token.permission)
@@ -201,14 +209,14 @@ class TcpDoor:
         """Keep out what a browser was led here to do: pages of other origins, and those that gave
         their own name this machine's address."""
         if not allowed_host(request.host, self._settings.hosts):
-            logger.warning("a connection to the host name %r was refused", request.host)
+            logger.debug("a connection to the host name %r was refused", request.host)
             return Rejection(403, "this host name is not listed in [control] hosts")
         for name, value in request.extra_headers:
             if name != b"origin":
                 continue
             origin = value.decode("latin-1").lower()
             if origin not in self._settings.origins:
-                logger.warning("a connection of the web page %r was refused", origin)
+                logger.debug("a connection of the web page %r was refused", origin)
                 return Rejection(403, "this origin is not listed in [control] origins")
         return None
 
