@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import trio
 
-from alicia_scheduler.api.errors import ConfigError
+from alicia_scheduler.api.errors import ConfigError, StoreError
 from alicia_scheduler.api.model import ScheduledEvent
 from alicia_scheduler.config.events import DEFAULT_ACTION
 from alicia_scheduler.host.actions import OpenActions
@@ -171,6 +171,7 @@ class Plugins:
         """Quarantine who is to be, release whose time is up, and take note that the start was good
         once the schedule has run for a while. Runs until cancelled."""
         steady = trio.current_time() + STEADY
+        await self._greet_new_types()
         while True:
             self._work = trio.Event()
             while self._condemned:
@@ -183,6 +184,24 @@ class Plugins:
                 await trio.to_thread.run_sync(self.remembered.start_is_good)
             with trio.move_on_at(min([steady, *self._deadlines.values()])):
                 await self._work.wait()
+
+    async def _greet_new_types(self) -> None:
+        """Events that only the store has wait for types which came while no host ran."""
+        types = {
+            f"{kind} {item.name}"
+            for record in self.registry.plugins
+            if record.in_use
+            for kind, items in record.contributions.by_kind().items()
+            for item in items
+        }
+        async with self._one_at_a_time:
+            if self._kernel is not None and types - self.remembered.types:
+                try:
+                    await follow_types(self._kernel, lambda _event: False)
+                except StoreError as error:
+                    self._kernel.records.failed("read from", error)
+                    return
+            await trio.to_thread.run_sync(self.remembered.know_types, types)
 
     # -- faults --------------------------------------------------------------------------
 
@@ -306,7 +325,11 @@ class Plugins:
         if self._follow is not None:
             issues = await self._follow()
         if self._kernel is not None:
-            followed = await follow_types(self._kernel, self._concerns)
+            try:
+                followed = await follow_types(self._kernel, self._concerns)
+            except StoreError as error:
+                # What is in hand has followed; the rest does so at the next start.
+                self._kernel.records.failed("read from", error)
         changes = msgspec.structs.replace(
             changes,
             revived=sorted(followed.revived),
