@@ -74,10 +74,14 @@ def test_a_name_that_two_files_define_is_a_mistake_that_names_both_places(folder
 def test_how_the_host_runs_belongs_into_the_main_file(folder):
     configuration = written(folder, a='[scheduler]\ntimezone = "UTC"\n', b="stray = 1\n")
     assert said(folder, configuration) == [
-        "events.d/a.toml:1: scheduler: the table 'scheduler' is not read here (an included file "
-        "holds events, calendars, limits, secrets; the rest is the main file's)",
-        "events.d/b.toml:1: stray: the key 'stray' is not read here (an included file holds "
-        "events, calendars, limits, secrets; the rest is the main file's)",
+        (
+            "events.d/a.toml:1: scheduler: the table 'scheduler' is not read here (an included "
+            "file holds events, calendars, limits, secrets; the rest is the main file's)"
+        ),
+        (
+            "events.d/b.toml:1: stray: the key 'stray' is not read here (an included file holds "
+            "events, calendars, limits, secrets; the rest is the main file's)"
+        ),
     ]
 
 
@@ -97,8 +101,10 @@ def test_a_link_out_of_the_directory_is_refused(folder, pattern):
     (folder / "events.d/link.toml").symlink_to(folder.parent / "other.toml")
     configuration = written(folder, main=f'include = ["{pattern}"]\n')
     assert said(folder, configuration) == [
-        "home.toml:1: include.0: events.d/link.toml is a link that leads out of the "
-        "configuration's directory (put the file itself there)"
+        (
+            "home.toml:1: include.0: events.d/link.toml is a link that leads out of the "
+            "configuration's directory (put the file itself there)"
+        )
     ]
     assert configuration.events == {}
 

@@ -104,24 +104,53 @@ class OnInterrupted(StrEnum):
 class ScheduledEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A definition: when, what, and by which policy. Immutable; an edit makes a new revision.
 
-    Durations are seconds. ``timezone`` is an IANA name or None for the host's. ``action`` is an
-    object with ``type``; the action type validates the rest, as the schedule type validates
-    ``schedule_config``.
+    Durations are seconds.
 
-    ``exclude`` takes whole local days out of any schedule: each item is a date (``2026-12-24``), a
-    range of dates (``2026-12-24/2027-01-06``, both included), a weekday (``sat``), or the name of
-    a calendar of the configuration. ``dst_gap`` and ``dst_overlap`` replace the schedule type's
-    own rule for readings that a clock change skips or repeats; None keeps it.
-
-    No further attempt begins later than ``retry_max_age`` after the slot was due, and none follows
-    an error whose class is in ``no_retry_on``. A waiting retry ends when the next execution of its
-    event is let in; with ``retry_yields`` False it counts as under way for the overlap mode. After
-    ``pause_on_failure`` failed executions in a row the event pauses itself. Of those that wait for
-    a place, the highest ``priority`` is first; ``limit`` names a limit of the configuration that
-    the event shares with others.
-
-    ``on_success``, ``on_failure`` and ``on_complete`` (either of the two) name events that are
-    triggered when an execution has ended so, with all its attempts.
+    Attributes:
+        event_id: its id: 1 to 128 of `A-Z a-z 0-9 _ . -`, beginning with a letter or digit.
+        name: what people call it.
+        schedule_type: the name of an installed schedule type, e.g. `cron`.
+        schedule_config: what the schedule type is told; it validates this.
+        action: an object with `type`, the name of an action type, which validates the rest.
+        description: more about it, for people.
+        tags: words by which events are selected together.
+        enabled: whether its schedule runs; it can be triggered by hand in any case.
+        timezone: an IANA name; null for the host's.
+        max_retries: how often a failed execution is tried again.
+        retry_delay: seconds to the first retry.
+        retry_backoff: by how much each further delay is longer than the one before.
+        retry_max_delay: the longest delay in seconds.
+        retry_jitter: by which fraction a delay is shorter or longer at random.
+        retry_max_age: no further attempt begins later than so many seconds after the slot was due.
+        retry_yields: whether a waiting retry ends when the next execution of its event is let in;
+            if not, it counts as under way for the overlap mode.
+        no_retry_on: classes of errors that no retry follows.
+        pause_on_failure: after so many failed executions in a row the event pauses itself.
+        timeout: seconds that an attempt may take.
+        mode: what a due slot does while the event still runs.
+        max_executions: executions that may be under way at once, where the mode allows several.
+        priority: of executions that wait for a place, the highest is first.
+        limit: the name of a limit of the configuration that the event shares with others.
+        misfire: what happens to slots that are noticed late.
+        misfire_grace: seconds that a slot may be late and still runs; null for the schedule's own.
+        jitter: each slot is put off by up to so many seconds, drawn once.
+        starts_at: no slot is before this instant.
+        ends_at: no slot is after this instant.
+        max_runs: so many slots lead to an execution; then the schedule ends.
+        exclude: local days without slots: a date (`2026-12-24`), a range of dates
+            (`2026-12-24/2027-01-06`, both included), a weekday (`sat`), or the name of a calendar
+            of the configuration.
+        dst_gap: what a reading means that a clock change skips; null for the schedule type's rule.
+        dst_overlap: what a reading means that a clock change repeats; null for the schedule type's
+            rule.
+        on_interrupted: what happens to an execution found unfinished after a crash or a stop.
+        on_success: events that are triggered when an execution has completed.
+        on_failure: events that are triggered when an execution has failed with all its attempts.
+        on_complete: events that are triggered in either case.
+        created_at: when it was created.
+        updated_at: when it was edited last.
+        revision: counts its edits, from 1.
+        origin: where it comes from: `file`, `api`, `mqtt`, and so on.
     """
 
     event_id: str
@@ -169,19 +198,23 @@ class ScheduledEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 class EventState(msgspec.Struct, frozen=True, kw_only=True):
     """What the kernel keeps about an event while it lives; not part of the definition.
 
-    ``run_count`` counts executions that started and ended; ``success_count`` and
-    ``failure_count`` split it. Attempts of one execution are one run.
-
-    ``next_run`` is the next slot, ``next_due`` when the kernel acts on it: the slot plus its
-    jitter. ``anchor`` is the instant the schedule was started; grids count from it. It is None
-    until the schedule type was there to start it. ``slot_count`` counts the slots that led to an
-    execution, which is what ``max_runs`` bounds.
-
-    Slots up to ``paused_until`` and the exact slots in ``skip_slots`` do not run; each is recorded
-    as skipped. ``paused_reason`` says why the event is paused, in a stable word or a sentence.
-    ``failures_in_row`` counts the executions that failed, with all their attempts, since the last
-    one that did not; ``pause_on_failure`` looks at it. ``failing_since`` is when the first of them
-    ended; an event that has it is failing.
+    Attributes:
+        next_run: the next slot.
+        next_due: when the kernel acts on it: the slot plus its jitter.
+        anchor: the instant the schedule was started; grids count from it. Null until the schedule
+            type was there to start it.
+        slot_count: the slots that led to an execution, which is what `max_runs` bounds.
+        paused_until: slots up to this instant do not run; each is recorded as skipped.
+        paused_reason: why the event is paused, in a stable word or a sentence.
+        skip_slots: the exact slots that do not run; each is recorded as skipped.
+        last_run: when the last execution that ended had started.
+        last_status: how that ended; `pending` when there was none.
+        run_count: executions that started and ended; the attempts of one are one run.
+        success_count: those of them that completed.
+        failure_count: those of them that failed or were interrupted.
+        failures_in_row: executions that failed, with all their attempts, since the last one that
+            did not.
+        failing_since: when the first of them ended; an event that has it is failing.
     """
 
     next_run: datetime | None = None
@@ -222,16 +255,28 @@ class Step(msgspec.Struct, frozen=True, array_like=True):
 class EventExecution(msgspec.Struct, frozen=True, kw_only=True):
     """The run for one slot, or for one manual trigger; it has one or more attempts.
 
-    ``scheduled_time`` is the slot. ``retry_count`` is the number of attempts after the first, so
-    the first attempt has 0. While a retry waits, ``status`` is pending and ``next_attempt_at``
-    says until when. ``reason`` says more about a status in a stable word (``timeout``,
-    ``overlap``, ``grace``, ``coalesced``, ``crash``, ``shutdown``, …). ``due_time`` is the slot
-    plus the jitter drawn for it. ``error_class`` names the kind of an error for counting and for
-    policies, beside the words for people in ``error_message``. ``steps`` is what happened to the
-    execution so far, oldest first. ``retry_of`` is the execution that somebody had run again,
-    ``parent_id`` the one whose end, or whose service call, triggered this one. An effect later
-    than ``useful_until`` is worth nothing any more: the end of the grace in which the slot may
-    still start late. None when nobody can say.
+    Attributes:
+        execution_id: its id.
+        event_id: its event.
+        revision: the revision of the event that it runs.
+        scheduled_time: the slot.
+        due_time: the slot plus the jitter drawn for it.
+        status: where it stands; while a retry waits, it is `pending`.
+        trigger: why it exists.
+        start_time: when its first attempt began.
+        end_time: when it ended.
+        result: what the action returned, or more about a slot that did not run.
+        error_message: what went wrong last, in words.
+        error_class: the kind of that error, for counting and for policies.
+        retry_count: attempts after the first, so the first attempt has 0.
+        reason: more about the status in a stable word: `timeout`, `overlap`, `grace`, `coalesced`,
+            `crash`, `shutdown`, and so on.
+        next_attempt_at: until when a retry waits.
+        steps: what happened to it so far, oldest first.
+        retry_of: the execution that somebody had run again.
+        parent_id: the execution whose end, or whose service call, triggered this one.
+        useful_until: an effect later than this is worth nothing any more: the end of the grace in
+            which the slot may still start late. Null when nobody can say.
     """
 
     execution_id: str

@@ -157,7 +157,7 @@ def _why(error: CommandError) -> str:
 
 def explained(error: CommandError) -> str:
     """A refusal with every mistake that it tells of."""
-    issues = (getattr(error, "details", None) or {}).get("issues", ())
+    issues = error.details.get("issues", ())
     lines = [
         f"{'.'.join(map(str, issue['path']))}: {issue['message']}"
         + (f" ({issue['hint']})" if issue.get("hint") else "")

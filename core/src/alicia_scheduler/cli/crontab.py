@@ -21,6 +21,9 @@ __all__ = ["Crontab", "Entry", "Problem", "read_crontab"]
 VARIABLE = re.compile(
     r"""\s*(?:"([^"]*)"|'([^']*)'|([A-Za-z_][A-Za-z0-9_]*))\s*=\s*(.*?)\s*""", re.DOTALL
 )
+PIECES = re.compile(r"\\.|[^\\%]+|%|\\", re.DOTALL)
+"""What a command is made of: escaped characters, text, the % that ends a line."""
+
 NICKNAMES = {
     "@every_minute": "* * * * *",
     **{
@@ -325,7 +328,12 @@ def _variable(text: str) -> tuple[str, str] | None:
 
 def _command(rest: str) -> tuple[str, str | None]:
     """The command and its standard input: an unescaped % is the end of a line, ``\\%`` is %."""
-    parts = [part.replace("\\%", "%") for part in re.split(r"(?<!\\)%", rest)]
+    parts = [""]
+    for piece in PIECES.findall(rest):
+        if piece == "%":
+            parts.append("")
+        else:
+            parts[-1] += "%" if piece == "\\%" else piece
     if len(parts) == 1:
         return parts[0], None
     stdin = "\n".join(parts[1:])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from alicia_scheduler.control.client import Whereabouts
     from alicia_scheduler.store.queries import Queries
 
-__all__ = ["Door", "door_and_target_options", "door_options", "state_options"]
+__all__ = ["DOOR_OPTIONS", "Door", "door_and_target_options", "door_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -117,14 +117,6 @@ class Door:
         if self.remote:
             fail(f"{error}; is the host there, and has it a [control] table?", EXIT_NO_HOST)
         fail(f"{error}; start it with: alicia run CONFIG", EXIT_NO_HOST)
-
-
-def state_options(command: F) -> F:
-    """Give a command that speaks to no host ``--config`` and ``--state-dir``, the two ways to say
-    where the state is."""
-    for option in reversed(DOOR_OPTIONS[:2]):
-        command = option(command)
-    return command
 
 
 def door_options(command: F) -> F:

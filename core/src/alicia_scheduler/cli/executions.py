@@ -52,7 +52,13 @@ def executions() -> None:
     help="Only executions with this status; repeatable.",
 )
 @click.option("--final", is_flag=True, help="Only executions that no attempt follows any more.")
-@click.option("--limit", default=100, type=click.IntRange(1, 100_000), show_default=True)
+@click.option(
+    "--limit",
+    default=100,
+    type=click.IntRange(1, 100_000),
+    show_default=True,
+    help="How many at the most.",
+)
 @json_option
 def list_executions(
     door: Door,

@@ -28,7 +28,9 @@ NO_BROKER = "none"
 @click.option(
     "--broker", help="Host of the MQTT broker, or none; default: localhost.", metavar="HOST"
 )
-@click.option("--port", type=click.IntRange(1, 65_535), default=1883, show_default=True)
+@click.option(
+    "--port", type=click.IntRange(1, 65_535), default=1883, show_default=True, help="Its port."
+)
 @click.option("--state-dir", help="Where the host keeps its state; default: ./state.")
 @click.option("--event", "event_id", help="Id of a first event; default: hello.")
 @click.option("--every", help="How often it runs, e.g. 5m; default: 1m.")

@@ -55,7 +55,10 @@ STYLES = {
     "disabled": "dim",
     "unresolved": "yellow",
 }
-"""How a cell that is exactly such a word looks where there is colour."""
+"""How such a word looks where there is colour."""
+
+TELLING = frozenset(("STATUS", "LAST STATUS", "NEXT RUN", "DISPOSITION"))
+"""Headings of the columns in which these words are a status, and no name of something."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 """The option that every command with an answer has."""
@@ -101,15 +104,16 @@ def _rich_table(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> Any:
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in cells:
-        table.add_row(*(styled(cell) for cell in row))
+        table.add_row(*(styled(cell, column) for cell, column in zip(row, headings, strict=True)))
     return table
 
 
-def styled(cell: str) -> Any:
-    """A cell as rich's text: never read as markup, and coloured when it is a word of a status."""
+def styled(cell: str, heading: str) -> Any:
+    """A cell as rich's text: never read as markup, and coloured when it tells a status."""
     from rich.text import Text
 
-    return Text(printable(cell), style=STYLES.get(cell, ""))
+    style = STYLES.get(cell, "") if heading in TELLING else ""
+    return Text(printable(cell), style=style)
 
 
 def console() -> Console:

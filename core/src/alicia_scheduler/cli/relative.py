@@ -8,9 +8,8 @@ from alicia_scheduler.cli.output import local_time
 
 __all__ = ["elapsed", "told_time"]
 
-UNITS = (("d", 86_400), ("h", 3600), ("min", 60))
-DETAILED = 100
-"""From so many of a unit on, the smaller one beside it says nothing."""
+UNITS = (("d", 86_400, 100), ("h", 3600, 100), ("min", 60, 10), ("s", 1, 0))
+"""Name, seconds, and from how many on the smaller unit beside it says nothing."""
 
 
 def told_time(instant: datetime | None, now: datetime | None = None) -> str:
@@ -35,11 +34,10 @@ def elapsed(seconds: float) -> str:
     seconds = int(seconds)
     if seconds < 60:
         return f"{seconds} s"
-    place = next(at for at, (_, length) in enumerate(UNITS) if seconds >= length)
-    unit, length = UNITS[place]
+    place = next(at for at, (_, length, _) in enumerate(UNITS) if seconds >= length)
+    unit, length, detailed = UNITS[place]
     whole, rest = divmod(seconds, length)
-    if place + 1 < len(UNITS) and whole < DETAILED:
-        smaller, length = UNITS[place + 1]
-        if rest >= length:
-            return f"{whole} {unit} {rest // length} {smaller}"
+    smaller, length, _ = UNITS[place + 1]
+    if rest >= length and whole < detailed:
+        return f"{whole} {unit} {rest // length} {smaller}"
     return f"{whole} {unit}"

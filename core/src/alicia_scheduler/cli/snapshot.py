@@ -139,8 +139,13 @@ def header(snapshot: Snapshot, now: datetime) -> list[tuple[str, str]]:
     return pieces
 
 
-def sections(snapshot: Snapshot, now: datetime) -> Iterator[Section]:
-    """The tables below it."""
+def sections(snapshot: Snapshot, now: datetime, *, exact: bool = True) -> Iterator[Section]:
+    """The tables below it; with ``exact``, the exact times beside the relative ones."""
+
+    def told(instant: float | None) -> str:
+        text = told_time(None if instant is None else from_epoch(instant), now)
+        return text if exact else text.partition(" (")[0]
+
     yield Section(
         "UNDER WAY",
         ("EVENT", "STATUS", "ELAPSED", "ATTEMPT", "EXECUTION"),
@@ -153,7 +158,7 @@ def sections(snapshot: Snapshot, now: datetime) -> Iterator[Section]:
         [
             [
                 item["event_id"],
-                told_time(from_epoch(item["due"]), now),
+                told(item["due"]),
                 "retry" if item["execution_id"] else "slot",
             ]
             for item in snapshot.following
@@ -163,7 +168,15 @@ def sections(snapshot: Snapshot, now: datetime) -> Iterator[Section]:
     yield Section(
         "FAILING",
         ("EVENT", "LAST RUN", "IN A ROW", "SINCE"),
-        [_failing(event, now) for event in snapshot.failing],
+        [
+            [
+                event["event_id"],
+                told(event["last_run"]),
+                str(event["failures_in_row"]),
+                told(event["failing_since"]),
+            ]
+            for event in snapshot.failing
+        ],
         "nothing fails",
     )
     problems = snapshot.health["problems"]
@@ -188,14 +201,4 @@ def _under_way(run: Mapping[str, Any], now: datetime) -> list[str]:
         since,
         str(run["retry_count"] + 1),
         run["execution_id"],
-    ]
-
-
-def _failing(event: Mapping[str, Any], now: datetime) -> list[str]:
-    last, since = event["last_run"], event["failing_since"]
-    return [
-        event["event_id"],
-        told_time(from_epoch(last) if last is not None else None, now),
-        str(event["failures_in_row"]),
-        told_time(from_epoch(since) if since is not None else None, now),
     ]

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 
 import click
 
 from alicia_scheduler.api.control import Permission
 from alicia_scheduler.api.errors import AliciaError
 from alicia_scheduler.api.model import to_wire
-from alicia_scheduler.cli.door import Door, state_options
 from alicia_scheduler.cli.moments import span
 from alicia_scheduler.cli.output import fail, json_option, print_json, print_table, printable
 from alicia_scheduler.cli.relative import told_time
+from alicia_scheduler.cli.state import directory, state_options
 
 __all__ = ["tokens"]
 
@@ -51,7 +50,7 @@ def create(
     """
     from alicia_scheduler.control.tokens import create_token
 
-    folder = _folder(config, state_dir)
+    folder = directory(config, state_dir)
     expires = length.total_seconds() if length is not None else None
     try:
         secret = create_token(folder, name, Permission(permission), expires_in=expires)
@@ -76,7 +75,7 @@ def list_all(config: str | None, state_dir: str | None, as_json: bool) -> None:
     from alicia_scheduler.control.tokens import list_tokens
 
     try:
-        found = list_tokens(_folder(config, state_dir))
+        found = list_tokens(directory(config, state_dir))
     except AliciaError as error:
         fail(str(error))
     if as_json:
@@ -108,7 +107,7 @@ def revoke(names: tuple[str, ...], config: str | None, state_dir: str | None) ->
     """Take tokens back; who came in with one is out within seconds. Needs no running host."""
     from alicia_scheduler.control.tokens import revoke_token
 
-    folder, refused = _folder(config, state_dir), []
+    folder, refused = directory(config, state_dir), []
     for name in names:
         try:
             revoke_token(folder, name)
@@ -118,7 +117,3 @@ def revoke(names: tuple[str, ...], config: str | None, state_dir: str | None) ->
             click.echo(f"{printable(name)}: revoked")
     if refused:
         fail("\n".join(refused))
-
-
-def _folder(config: str | None, state_dir: str | None) -> Path:
-    return Door(config, state_dir).folder

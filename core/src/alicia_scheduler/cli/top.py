@@ -36,6 +36,9 @@ ROWS_AROUND = 3
 
 LEAST_ROWS = 1
 
+WIDE = 90
+"""Columns from which on exact times find a place beside the relative ones."""
+
 
 @click.command()
 @click.option(
@@ -177,7 +180,7 @@ class _Screen:
         ]
         if self._away is not None:
             parts.append(Text(printable(f"{self._away}; waiting for it"), style="bold red"))
-        found = list(sections(snapshot, now))
+        found = list(sections(snapshot, now, exact=self._console.size.width >= WIDE))
         rows = (self._console.size.height - len(parts)) // len(found) - ROWS_AROUND
         parts += [_drawn(section, max(rows, LEAST_ROWS)) for section in found]
         return Group(*parts)
@@ -195,5 +198,5 @@ def _drawn(section: Section, most: int) -> Any:
     for heading in section.headings:
         table.add_column(heading, no_wrap=True, overflow="ellipsis")
     for row in section.rows[:most]:
-        table.add_row(*(styled(cell) for cell in row))
+        table.add_row(*map(styled, row, section.headings))
     return Group(title, table)

@@ -297,11 +297,12 @@ async def connected(
         CommandError: ``unauthorized``: it refused the token.
     """
     failure: BaseException | None = None
+    streams: list[trio.abc.Stream] = []
     try:
         async with trio.open_nursery() as nursery:
             try:
                 with trio.fail_after(timeout):
-                    session = await _opened(where, nursery)
+                    session = await _opened(where, nursery, streams)
                 nursery.start_soon(session._listen)
                 yield session
                 with trio.move_on_after(1):
@@ -320,13 +321,19 @@ async def connected(
     except* (ProtocolError, ValueError) as group:
         failure = NoHost(f"what answers at {_shown(where)} is no Alicia host")
         failure.__cause__ = group
+    finally:
+        for stream in streams:
+            await trio.aclose_forcefully(stream)
     if isinstance(failure, trio.TooSlowError):
         raise NoHost(f"no host answers at {_shown(where)} for {timeout:g} s") from failure
     if failure is not None:
         raise failure
 
 
-async def _opened(where: Whereabouts, nursery: trio.Nursery) -> HostSession:
+async def _opened(
+    where: Whereabouts, nursery: trio.Nursery, streams: list[trio.abc.Stream]
+) -> HostSession:
+    """A session whose stream is in ``streams``, to be closed whatever happens."""
     shown = _shown(where)
     try:
         if isinstance(where, Remote):
@@ -334,6 +341,7 @@ async def _opened(where: Whereabouts, nursery: trio.Nursery) -> HostSession:
         else:
             stream = await trio.open_unix_socket(str(where / SOCKET_FILE))
             host, path = "localhost", WEBSOCKET_PATH
+        streams.append(stream)
         loud = _LoudStream(stream)
         connection = await wrap_client_stream(
             nursery,
@@ -361,11 +369,14 @@ async def _remote_stream(
     remote: Remote,
 ) -> tuple[trio.SocketStream | trio.SSLStream[trio.SocketStream], str, str]:
     """The stream to a remote host, what goes into its Host header, and the path to ask for."""
-    parts = urlsplit(remote.url)
-    secure = parts.scheme in ("wss", "https")
+    try:
+        parts = urlsplit(remote.url)
+        secure = parts.scheme in ("wss", "https")
+        port = parts.port or (443 if secure else 80)
+    except ValueError as error:
+        raise NoHost(f"{remote.url} is no address of a host: {error}") from error
     if parts.scheme not in ("ws", "wss", "http", "https") or not parts.hostname:
         raise NoHost(f"{remote.url} is no address of a host: write ws://host:port or wss://…")
-    port = parts.port or (443 if secure else 80)
     stream = await trio.open_tcp_stream(parts.hostname, port)
     path = parts.path if parts.path not in ("", "/") else WEBSOCKET_PATH
     if not secure:
@@ -379,7 +390,7 @@ async def _remote_stream(
     )
     try:
         await encrypted.do_handshake()
-    except trio.BrokenResourceError as error:
+    except BaseException as error:
         await trio.aclose_forcefully(stream)
         if isinstance(error.__cause__, ssl.SSLCertVerificationError):
             raise error.__cause__ from None
@@ -426,6 +437,7 @@ def _refusal(error: dict[str, Any]) -> CommandError:
         error["message"],
         hint=error.get("hint"),
         path=tuple(error.get("path", ())),
+        details=error.get("details"),
     )
 
 
@@ -437,7 +449,8 @@ def _rejection(group: BaseExceptionGroup[ConnectionRejected]) -> str:
 
 
 def _shown(where: Whereabouts) -> str:
-    if isinstance(where, Remote):
-        parts = urlsplit(where.url)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-    return str(where / SOCKET_FILE)
+    if not isinstance(where, Remote):
+        return str(where / SOCKET_FILE)
+    scheme, slashes, rest = where.url.partition("://")
+    # Without user and password, which some write into addresses.
+    return f"{scheme}{slashes}{rest.partition('/')[0].rpartition('@')[2]}"

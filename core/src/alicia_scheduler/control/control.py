@@ -104,9 +104,14 @@ class Control:
 
     def _redacted(self, error: CommandError) -> CommandError:
         said = self.host.notifier.redact(
-            {"message": error.message, "hint": error.hint, "details": error.details}
+            {
+                "message": error.message,
+                "hint": error.hint,
+                "path": list(error.path),
+                "details": error.details,
+            }
         )
-        return CommandError(error.code, path=error.path, **said)
+        return CommandError(error.code, **said | {"path": tuple(said["path"])})
 
     def _audit(
         self,

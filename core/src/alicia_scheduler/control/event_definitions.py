@@ -16,12 +16,13 @@ from alicia_scheduler.api.errors import ConfigError
 from alicia_scheduler.api.model import EventRecord, ScheduledEvent, Status
 from alicia_scheduler.config.events import EventTable
 from alicia_scheduler.control.command import Answer, Arguments, Command, Request
+from alicia_scheduler.control.refusals import issue_json
 from alicia_scheduler.control.selection import (
     Outcome,
     Selection,
     is_glob,
     on_each,
-    selected_pages,
+    selected_page,
 )
 from alicia_scheduler.host.check import CheckedEvent, check_event
 from alicia_scheduler.host.registry import action_of
@@ -32,8 +33,9 @@ from alicia_scheduler.kernel.listing import known_events
 
 __all__ = ["EVENT_DEFINITIONS", "known_event"]
 
-SCAN_LIMIT = 20_000
-"""Events that one listing looks at; a page can be short, also empty, and yet not be the last."""
+PAGES = 20
+"""Pages of the store that one listing looks at: it can be short, also empty, and yet not be the
+last one."""
 
 EventId = Annotated[str, Meta(min_length=1, max_length=128)]
 Words = Annotated[tuple[str, ...], Meta(max_length=100)]
@@ -170,20 +172,19 @@ async def known_event(kernel: Kernel, event_id: str) -> EventRecord:
 
 async def _list(request: Request, arguments: ListEvents) -> EventsPage:
     found: list[EventRecord] = []
-    looked_at = 0
-    pages = selected_pages(
-        request.kernel, arguments, after_id=arguments.after_id, origin=arguments.origin
-    )
-    async for page, up_to in pages:
+    after_id = arguments.after_id
+    for _ in range(PAGES):
+        page, after_id = await selected_page(
+            request.kernel, arguments, after_id=after_id, origin=arguments.origin
+        )
         for record in page:
             if _is_listed(record, arguments):
                 if len(found) == arguments.limit:
                     return EventsPage(events=tuple(found), next=found[-1].event.event_id)
                 found.append(record)
-        looked_at += 1000
-        if up_to is not None and looked_at >= SCAN_LIMIT:
-            return EventsPage(events=tuple(found), next=up_to)
-    return EventsPage(events=tuple(found))
+        if after_id is None:
+            break
+    return EventsPage(events=tuple(found), next=after_id)
 
 
 def _is_listed(record: EventRecord, arguments: ListEvents) -> bool:
@@ -222,7 +223,7 @@ async def _create(request: Request, arguments: CreateEvent) -> SavedEvent:
     event = _sound(checked, allow_unresolved=arguments.allow_unresolved)
     _refuse_denied(request, event, ("event",))
     async with request.control.edits.of(event_id):
-        return await _saved(request, event, checked.unresolved, expected=0)
+        return await _saved(request, event, checked.unresolved, "event", expected=0)
 
 
 async def _update(request: Request, arguments: UpdateEvent) -> SavedEvent:
@@ -239,7 +240,7 @@ async def _update(request: Request, arguments: UpdateEvent) -> SavedEvent:
         lenient = arguments.allow_unresolved or WHAT_NEEDS_TYPES.isdisjoint(changes)
         event = _sound(checked, allow_unresolved=lenient)
         _refuse_denied(request, event, ("changes",))
-        return await _saved(request, event, checked.unresolved, expected=before.revision)
+        return await _saved(request, event, checked.unresolved, "changes", expected=before.revision)
 
 
 async def _delete(request: Request, arguments: DeleteEvents) -> Outcome[DeletedEvent]:
@@ -290,7 +291,7 @@ def _sound(checked: CheckedEvent, *, allow_unresolved: bool) -> ScheduledEvent:
             first.message,
             hint=first.hint,
             path=first.path,
-            details={"issues": [_issue(issue) for issue in checked.issues]} if others else None,
+            details={"issues": [issue_json(issue) for issue in checked.issues]} if others else None,
         )
     if checked.unresolved and not allow_unresolved:
         hint = "install what brings it, or say allow_unresolved"
@@ -298,12 +299,8 @@ def _sound(checked: CheckedEvent, *, allow_unresolved: bool) -> ScheduledEvent:
     return checked.event
 
 
-def _issue(issue: ConfigError) -> dict[str, Any]:
-    return {"path": list(issue.path), "message": issue.message, "hint": issue.hint}
-
-
 async def _saved(
-    request: Request, event: ScheduledEvent, unresolved: list[str], *, expected: int
+    request: Request, event: ScheduledEvent, unresolved: list[str], place: str, *, expected: int
 ) -> SavedEvent:
     kernel = request.kernel
     warnings = list(unresolved)
@@ -312,7 +309,10 @@ async def _saved(
     warnings += [
         f"it names an event {name!r} that does not exist" for name in sorted(targets - known.keys())
     ]
-    record = await save_event(kernel, event, expected=expected)
+    try:
+        record = await save_event(kernel, event, expected=expected)
+    except ConfigError as error:
+        raise error.under(place) from error
     return SavedEvent(event=record, warnings=tuple(warnings))
 
 

@@ -12,7 +12,7 @@ from alicia_scheduler.api.control import Permission
 from alicia_scheduler.control.command import Answer, Command, Nothing, Request
 from alicia_scheduler.host.loader import PluginStatus, host_info
 from alicia_scheduler.kernel.kernel import Kernel
-from alicia_scheduler.kernel.listing import pages_of_events
+from alicia_scheduler.kernel.listing import page_of_events
 
 __all__ = ["INSIGHT"]
 
@@ -246,21 +246,23 @@ async def _stats(request: Request, _: Nothing) -> Stats:
 async def _counted(kernel: Kernel) -> EventCounts:
     now = kernel.clock.now()
     total = enabled = paused = failing = 0
-    async for page in pages_of_events(kernel):
+    after_id: str | None = None
+    while True:
+        page, after_id = await page_of_events(kernel, after_id=after_id)
         for event, state in ((record.event, record.state) for record in page):
             total += 1
             enabled += event.enabled
             pausing = state.paused_until is not None and state.paused_until > now
             paused += event.enabled and pausing
             failing += state.failing_since is not None
-        if total >= COUNT_LIMIT:
+        if after_id is None or total >= COUNT_LIMIT:
             break
     return EventCounts(
         total=total,
         enabled=enabled,
         paused=paused,
         failing=failing,
-        complete=total < COUNT_LIMIT,
+        complete=after_id is None,
     )
 
 

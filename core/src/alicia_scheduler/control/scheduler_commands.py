@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import trio
 from msgspec import Meta
@@ -14,7 +14,7 @@ from alicia_scheduler.api.control import CommandError, Permission
 from alicia_scheduler.api.errors import ConfigError
 from alicia_scheduler.control.command import Answer, Arguments, Command, Nothing, Request
 from alicia_scheduler.control.event_steering import PauseSeconds, ends_at, one_end
-from alicia_scheduler.control.late import of_host
+from alicia_scheduler.host.reload import ReloadPlan
 from alicia_scheduler.kernel import halting
 
 __all__ = ["SCHEDULER"]
@@ -93,8 +93,8 @@ async def _resume(request: Request, _: Nothing) -> PausedScheduler:
     return PausedScheduler()
 
 
-async def _reload(request: Request, arguments: Reload) -> Any:
-    return await of_host(request.host, "reload")(dry_run=arguments.dry_run)
+async def _reload(request: Request, arguments: Reload) -> ReloadPlan:
+    return await request.host.reload(dry_run=arguments.dry_run)
 
 
 async def _backup(request: Request, arguments: Backup) -> BackupAnswer:
@@ -150,7 +150,7 @@ SCHEDULER = (
     Command(
         "scheduler/reload",
         Reload,
-        dict[str, Any],
+        ReloadPlan,
         Permission.ADMIN,
         _reload,
         "Read the configuration again and apply what differs.",

@@ -12,16 +12,19 @@ from typing import Any
 import msgspec
 
 from alicia_scheduler.api.model import EventRecord, EventState, ScheduledEvent, Step
+from alicia_scheduler.config.events import EventTable
 from alicia_scheduler.control.command import Command
 
 __all__ = ["answer_schema", "arguments_schema", "attributes_of"]
 
+DEFINITIONS = {"CreateEvent": "event", "UpdateEvent": "changes"}
+"""The arguments that hold a definition, or a part of one. They are checked as a file is."""
+
+INSTANT_ANSWERED: dict[str, Any] = {"type": "number", "format": "epoch-seconds"}
+"""The format is ours; whoever does not know it sees a number."""
 INSTANT_GIVEN: dict[str, Any] = {
-    "description": "An instant: ISO 8601 with a zone, or epoch seconds.",
-    "anyOf": [{"type": "string", "format": "date-time"}, {"type": "number"}],
+    "anyOf": [{"type": "string", "format": "date-time"}, INSTANT_ANSWERED]
 }
-INSTANT_ANSWERED: dict[str, Any] = {"type": "number"}
-"""Epoch seconds."""
 
 
 def arguments_schema(command: Command) -> dict[str, Any]:
@@ -30,8 +33,38 @@ def arguments_schema(command: Command) -> dict[str, Any]:
 
 
 def answer_schema(command: Command) -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of what a command answers, with instants as epoch seconds."""
+    """JSON Schema (draft 2020-12) of what a command answers, with instants as epoch seconds. Every
+    field is always there; others may be added."""
     return _schema(command.answer, answered=True)
+
+
+def _definition_schema(*, whole: bool) -> dict[str, Any]:
+    """The schema of a definition as a person writes it, or of a part of one."""
+    _, components = msgspec.json.schema_components([EventTable], ref_template="#/$defs/{name}")
+    _describe(components["EventTable"], EventTable)
+    found: dict[str, Any] = _inlined(components["EventTable"], components)
+    for name, text in attributes_of(ScheduledEvent).items():
+        if name in found["properties"]:
+            found["properties"][name]["description"] = text
+    if whole:
+        event_id = {"type": "string", "description": attributes_of(ScheduledEvent)["event_id"]}
+        found["properties"] = {"event_id": event_id} | found["properties"]
+        return found
+    for field in found["properties"].values():
+        field.pop("default", None)
+    return found | {"required": []}
+
+
+def _inlined(node: Any, components: dict[str, Any]) -> Any:
+    if isinstance(node, list):
+        return [_inlined(item, components) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        named = components[node["$ref"].rpartition("/")[2]]
+        rest = {key: value for key, value in node.items() if key != "$ref"}
+        return {key: value for key, value in named.items() if key == "enum"} | rest
+    return {key: _inlined(value, components) for key, value in node.items()}
 
 
 def attributes_of(cls: type[Any]) -> dict[str, str]:
@@ -57,8 +90,17 @@ def _encoded(cls: Any, answered: bool) -> bytes:
     classes = {_component(each): each for each in _structs(cls)}
     for name, component in components.items():
         _describe(component, classes.get(name))
+    for name, key in DEFINITIONS.items():
+        if name in components:
+            definition = _definition_schema(whole=name == "CreateEvent")
+            definition |= {"description": components[name]["properties"][key]["description"]}
+            definition.pop("title")
+            components[name]["properties"][key] = definition
     if "EventRecord" in components:
         _flatten_records(components)
+    if answered:
+        for component in components.values():
+            _complete(component)
     whole: dict[str, Any] = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     reference = found.get("$ref", "")
     if reference:
@@ -138,6 +180,15 @@ def _describe(component: dict[str, Any], cls: Any) -> None:
                 properties[name] = {"allOf": [dict(field)], "description": text}
             else:
                 field["description"] = text
+
+
+def _complete(component: dict[str, Any]) -> None:
+    """Say that every field is there, and nothing of what it would be otherwise."""
+    properties = component.get("properties")
+    if properties:
+        component["required"] = list(properties)
+        for field in properties.values():
+            field.pop("default", None)
 
 
 def _marked(node: Any) -> Any:

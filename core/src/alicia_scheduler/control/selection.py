@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Annotated, Generic, TypeVar
@@ -15,7 +15,7 @@ from alicia_scheduler.api.model import EventRecord
 from alicia_scheduler.control.command import Answer, Arguments, Request
 from alicia_scheduler.control.refusals import refusals
 from alicia_scheduler.kernel.kernel import Kernel
-from alicia_scheduler.kernel.listing import known_events, pages_of_events
+from alicia_scheduler.kernel.listing import known_events, page_of_events
 
 __all__ = [
     "Failure",
@@ -28,7 +28,7 @@ __all__ = [
     "matches",
     "on_each",
     "selected_ids",
-    "selected_pages",
+    "selected_page",
 ]
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ Tag = Annotated[str, Meta(min_length=1, max_length=256)]
 Patterns = Annotated[tuple[Pattern, ...], Meta(min_length=1, max_length=1000)]
 Tags = Annotated[tuple[Tag, ...], Meta(min_length=1, max_length=100)]
 
-_BEFORE = "\x7f"
+_BEHIND = "\x7f"
 """Sorts behind everything that an id is made of."""
 
 
@@ -139,39 +139,33 @@ def matches(selection: Selection, event_id: str) -> bool:
     return _Wanted.of(selection).has_id(event_id)
 
 
-async def selected_pages(
+async def selected_page(
     kernel: Kernel,
     selection: Selection,
     *,
     after_id: str | None = None,
     origin: str | None = None,
-) -> AsyncIterator[tuple[list[EventRecord], str | None]]:
-    """The events that are meant in order of id, page by page, each with the id up to which was
-    looked; None behind the last."""
+) -> tuple[list[EventRecord], str | None]:
+    """The next events that are meant, in order of id, and the id behind which to look on; None
+    when there are no more. A page can be empty though others follow."""
     wanted = _Wanted.of(selection)
     if wanted.ids and not wanted.globs:
         known = await known_events(kernel, wanted.ids)
-        yield (
-            [
-                known[event_id]
-                for event_id in sorted(known)
-                if (after_id is None or event_id > after_id)
-                and (origin is None or known[event_id].event.origin == origin)
-                and wanted.has(known[event_id])
-            ],
-            None,
-        )
-        return
+        found = [
+            known[event_id]
+            for event_id in sorted(known)
+            if (after_id is None or event_id > after_id)
+            and (origin is None or known[event_id].event.origin == origin)
+        ]
+        return [record for record in found if wanted.has(record)], None
     prefix = wanted.prefix
     if prefix:
-        before = prefix[:-1] + chr(ord(prefix[-1]) - 1) + _BEFORE
-        after_id = max(after_id or "", before)
-    async for page in pages_of_events(kernel, after_id=after_id, origin=origin):
-        last = page[-1].event.event_id if page else None
-        beyond = last is not None and last > prefix and not last.startswith(prefix)
-        yield [record for record in page if wanted.has(record)], None if beyond else last
-        if beyond:
-            return
+        # The last place before everything that begins so.
+        after_id = max(after_id or "", prefix[:-1] + chr(ord(prefix[-1]) - 1) + _BEHIND)
+    page, up_to = await page_of_events(kernel, after_id=after_id, origin=origin)
+    if prefix and up_to is not None and up_to > prefix and not up_to.startswith(prefix):
+        up_to = None
+    return [record for record in page if wanted.has(record)], up_to
 
 
 async def selected_ids(kernel: Kernel, selection: Selection) -> tuple[list[str], list[str]]:
@@ -190,12 +184,16 @@ async def selected_ids(kernel: Kernel, selection: Selection) -> tuple[list[str],
             hint='give event_id or tag; event_id = "*" means all',
         )
     found: list[str] = []
-    async for page, _ in selected_pages(kernel, selection):
+    after_id: str | None = None
+    while True:
+        page, after_id = await selected_page(kernel, selection, after_id=after_id)
         found += [record.event.event_id for record in page]
         if len(found) > SELECTION_LIMIT:
             raise ValueError(
                 f"more than {SELECTION_LIMIT} events are selected; select fewer at a time"
             )
+        if after_id is None:
+            break
     missing = wanted.ids.difference(found)
     if missing and wanted.tags:
         # An event without the tag is not meant; one that does not exist is a mistake.

@@ -225,7 +225,7 @@ def _changing(state_dir: Path) -> Iterator[list[Token]]:
     """The tokens to change, by one process at a time; written when the block ends."""
     path = state_dir / TOKENS_FILE
     try:
-        state_dir.mkdir(parents=True, exist_ok=True)
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (state_dir / f"{TOKENS_FILE}.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             tokens = _read(path)

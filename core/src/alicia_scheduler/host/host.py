@@ -106,13 +106,23 @@ class Host:
 
     @property
     def settings(self) -> Settings:
-        """The ``[scheduler]`` table that applies."""
+        """The ``[scheduler]`` table in force."""
+        if self._reloading is not None:
+            return self._reloading.configuration.settings
         return self._settings
 
     @property
     def checked(self) -> Checked:
-        """The rest of the configuration that applies."""
-        return self._checked
+        """What the configuration in force offers to events: calendars, limits, secrets."""
+        if self._reloading is None:
+            return self._checked
+        configuration = self._reloading.configuration
+        return Checked(
+            events=list(self._reloading.events),
+            calendars=configuration.calendars,
+            limits=configuration.limits,
+            secrets=self._checked.secrets,
+        )
 
     @property
     def registry(self) -> Registry:

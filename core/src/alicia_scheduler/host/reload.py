@@ -51,6 +51,7 @@ class Edited(msgspec.Struct, frozen=True):
     """An event that a reload edits.
 
     Attributes:
+        event_id: its id.
         fields: the names of the fields that differ.
     """
 

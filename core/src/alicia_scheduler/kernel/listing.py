@@ -5,7 +5,7 @@ Nobody ever holds them all: there may be a million.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from alicia_scheduler.api.model import EventRecord
@@ -13,7 +13,7 @@ from alicia_scheduler.api.model import EventRecord
 if TYPE_CHECKING:
     from alicia_scheduler.kernel.kernel import Kernel
 
-__all__ = ["known_events", "pages_of_events"]
+__all__ = ["known_events", "page_of_events"]
 
 PAGE = 1000
 """Events that are read at once."""
@@ -32,32 +32,30 @@ async def known_events(kernel: Kernel, event_ids: Collection[str]) -> dict[str, 
     return known
 
 
-async def pages_of_events(
+async def page_of_events(
     kernel: Kernel, *, after_id: str | None = None, origin: str | None = None
-) -> AsyncIterator[list[EventRecord]]:
-    """All events in order of id, beginning behind ``after_id``; each page is as of its reading.
+) -> tuple[list[EventRecord], str | None]:
+    """The next events in order of id, beginning behind ``after_id``, and the id behind which the
+    following page begins; None behind the last one.
 
     Args:
         origin: only those of this origin.
     """
-    while True:
-        stored = await kernel.store.list_events(after_id=after_id, limit=PAGE, origin=origin)
-        last_id = stored[-1].event.event_id if stored else None
-        found: dict[str, EventRecord | None] = {record.event.event_id: record for record in stored}
-        # What the store lacks, or has in an older version, because it cannot be written.
-        for event_id in kernel.records.unwritten_events():
-            behind = after_id is None or event_id > after_id
-            if behind and (last_id is None or event_id <= last_id):
-                found.setdefault(event_id, None)
-        page = [_newest(kernel, event_id, found[event_id]) for event_id in sorted(found)]
-        yield [
-            record
-            for record in page
-            if record is not None and (origin is None or record.event.origin == origin)
-        ]
-        if last_id is None:
-            return
-        after_id = last_id
+    stored = await kernel.store.list_events(after_id=after_id, limit=PAGE, origin=origin)
+    last_id = stored[-1].event.event_id if stored else None
+    found: dict[str, EventRecord | None] = {record.event.event_id: record for record in stored}
+    # What the store lacks, or has in an older version, because it cannot be written.
+    for event_id in kernel.records.unwritten_events():
+        behind = after_id is None or event_id > after_id
+        if behind and (last_id is None or event_id <= last_id):
+            found.setdefault(event_id, None)
+    newest = (_newest(kernel, event_id, found[event_id]) for event_id in sorted(found))
+    page = [
+        record
+        for record in newest
+        if record is not None and (origin is None or record.event.origin == origin)
+    ]
+    return page, last_id
 
 
 def _newest(kernel: Kernel, event_id: str, stored: EventRecord | None) -> EventRecord | None:

@@ -1,0 +1,31 @@
+"""Which state directory a command looks into that speaks to no host, or only to one on this
+machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from alicia_scheduler.cli.door import DOOR_OPTIONS, Door
+
+__all__ = ["directory", "state_options", "told_host"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def state_options(command: F) -> F:
+    """Give a command ``--config`` and ``--state-dir``, the two ways to say where the state is."""
+    for option in reversed(DOOR_OPTIONS[:2]):
+        command = option(command)
+    return command
+
+
+def directory(config: str | None, state_dir: str | None) -> Path:
+    """The state directory that the two options mean; exits 1 when the configuration is wrong."""
+    return Door(config, state_dir).folder
+
+
+def told_host(config: str | None, state_dir: str | None, command: str, **arguments: Any) -> Any:
+    """What the running host answers to a command; exits 3 when none runs, 1 when it refuses."""
+    return Door(config, state_dir).ask(command, **arguments)
