@@ -8,11 +8,13 @@ import trio
 from tests.zoo.animals import acting
 from tests.zoo.cage import until
 
+from alicia_scheduler.api import ScheduledEvent
 from alicia_scheduler.host import plugins as host_plugins
 from alicia_scheduler.host import quarantine, supervision
 from alicia_scheduler.host.faults import FAULT_LIMIT
 from alicia_scheduler.host.quarantine import Absence, longer
 from alicia_scheduler.host.remembered import Quarantine, Remembered
+from alicia_scheduler.kernel.definitions import save_event
 from alicia_scheduler.testing.clock import START
 
 LAMP = acting("lamp", "lit.append(execution.execution_id)").replace(
@@ -264,6 +266,28 @@ async def test_an_event_that_only_the_store_has_comes_alive_too(cage, tmp_path):
         host.kernel.catalog.remove("lamp")
         cage.install("lamp", LAMP)
         await host.plugins.rescan()
+        await until(lambda: module(cage).lit)
+
+
+async def test_an_event_of_the_api_comes_alive_when_its_plugin_is_there_at_a_start(cage, tmp_path):
+    state = tmp_path / "state"
+    async with cage.running(state_dir=state) as host:
+        event = ScheduledEvent(
+            event_id="by-api",
+            name="by-api",
+            schedule_type="canary.often",
+            schedule_config={},
+            action={"type": "lamp.act"},
+            created_at=START,
+            updated_at=START,
+            origin="api",
+        )
+        await save_event(host.kernel, event)
+        assert "not installed" in problem(cage, "by-api")
+    cage.forget()
+    cage.install("canary", cage.canary, module="zoo_canary")
+    cage.install("lamp", LAMP)
+    async with cage.running(state_dir=state):
         await until(lambda: module(cage).lit)
 
 

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import logging
 import math
-import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 import msgspec
 import trio
 
-from alicia_scheduler.api.errors import ConfigError
+from alicia_scheduler.api.errors import ConfigError, StoreError
 from alicia_scheduler.api.model import ScheduledEvent
 from alicia_scheduler.config.events import DEFAULT_ACTION
 from alicia_scheduler.host.actions import OpenActions
 from alicia_scheduler.host.discovery import Candidate, find_candidates
 from alicia_scheduler.host.faults import Faults
-from alicia_scheduler.host.loader import LeftOut, find_conflicts, load_plugin
+from alicia_scheduler.host.intake import Intake, PluginChanges
 from alicia_scheduler.host.loopwatch import Hold, LoopWatch
 from alicia_scheduler.host.portrait import portrait
 from alicia_scheduler.host.quarantine import STEADY, longer, quarantine_sentence
@@ -40,36 +38,6 @@ GRAVE = 1.0
 
 TELL_EVERY = 60.0
 """Seconds between two notifications about one plugin that holds the loop."""
-
-
-class PluginChanges(msgspec.Struct, frozen=True, kw_only=True):
-    """What a rescan, or a command about a plugin, changed.
-
-    Attributes:
-        added: plugins that are new here, active or not; their records say.
-        restart_needed: plugins that were upgraded or uninstalled. What is loaded goes on until the
-            host is restarted.
-        removed: plugins that are gone and were not loaded.
-        revived: ids of the events that came alive.
-        unresolved: ids of the events that lack a type now.
-        issues: mistakes in the configuration that only show now; what has one does not run.
-    """
-
-    added: list[str] = []
-    restart_needed: list[str] = []
-    removed: list[str] = []
-    revived: list[str] = []
-    unresolved: list[str] = []
-    issues: list[str] = []
-
-    def summary(self) -> str:
-        """One line for people."""
-        parts = [
-            f"{field.replace('_', ' ')}: {', '.join(names)}"
-            for field, names in msgspec.structs.asdict(self).items()
-            if names
-        ]
-        return "; ".join(parts) or "nothing has changed"
 
 
 class Plugins:
@@ -103,7 +71,7 @@ class Plugins:
         self._notifier = notifier
         self._now = now
         self._configured_off = configured_off
-        self._find = find
+        self._intake = Intake(registry.plugins, remembered, configured_off, find, now)
         self._kernel: Kernel | None = None
         self._actions: OpenActions | None = None
         self._follow: Callable[[], Awaitable[list[ConfigError]]] | None = None
@@ -135,8 +103,7 @@ class Plugins:
         """Look for what was installed, upgraded or uninstalled since. What is new comes alive, with
         the events that waited for it; what is loaded already stays as it is until a restart."""
         async with self._one_at_a_time:
-            candidates = await trio.to_thread.run_sync(self._find)
-            changes = await self._take_in(candidates)
+            changes = await self._intake.look()
             return await self._settled(changes, "plugins were looked for")
 
     async def enable(self, name: str) -> PluginChanges:
@@ -204,6 +171,7 @@ class Plugins:
         """Quarantine who is to be, release whose time is up, and take note that the start was good
         once the schedule has run for a while. Runs until cancelled."""
         steady = trio.current_time() + STEADY
+        await self._greet_new_types()
         while True:
             self._work = trio.Event()
             while self._condemned:
@@ -216,6 +184,24 @@ class Plugins:
                 await trio.to_thread.run_sync(self.remembered.start_is_good)
             with trio.move_on_at(min([steady, *self._deadlines.values()])):
                 await self._work.wait()
+
+    async def _greet_new_types(self) -> None:
+        """Events that only the store has wait for types which came while no host ran."""
+        types = {
+            f"{kind} {item.name}"
+            for record in self.registry.plugins
+            if record.in_use
+            for kind, items in record.contributions.by_kind().items()
+            for item in items
+        }
+        async with self._one_at_a_time:
+            if self._kernel is not None and types - self.remembered.types:
+                try:
+                    await follow_types(self._kernel, lambda _event: False)
+                except StoreError as error:
+                    self._kernel.records.failed("read from", error)
+                    return
+            await trio.to_thread.run_sync(self.remembered.know_types, types)
 
     # -- faults --------------------------------------------------------------------------
 
@@ -324,82 +310,8 @@ class Plugins:
         """Make a plugin active again; one that was never imported is loaded now."""
         if record.loaded:
             record.stand(PluginStatus.ACTIVE, None)
-            return
-        candidates = await trio.to_thread.run_sync(self._find)
-        conflicts = find_conflicts(candidates)
-        for candidate in candidates:
-            if (candidate.name, candidate.distribution) == (record.name, record.distribution):
-                fresh = await self._load(candidate, conflicts)
-                fresh.errors, fresh.faults = record.errors, record.faults
-                fresh.first_error = record.first_error or fresh.first_error
-                fresh.last_error = fresh.last_error or record.last_error
-                self.registry.plugins[self.registry.plugins.index(record)] = fresh
-                return
-        record.stand(PluginStatus.BROKEN, f"{record.distribution} is not installed any more")
-
-    async def _load(
-        self, candidate: Candidate, conflicts: dict[tuple[str, str], str]
-    ) -> PluginRecord:
-        name = candidate.name
-        out = None
-        if name in self._configured_off:
-            out = LeftOut(PluginStatus.DISABLED, "it is disabled in the configuration")
-        elif name in self.remembered.disabled:
-            reason = f"it was disabled by command; alicia plugins enable {name}"
-            out = LeftOut(PluginStatus.DISABLED, reason)
-        load = partial(
-            load_plugin,
-            candidate,
-            left_out=out,
-            conflict=conflicts.get((name, candidate.distribution)),
-            now=self._now,
-        )
-        # Imports block, so they run beside the loop.
-        return await trio.to_thread.run_sync(load)
-
-    async def _take_in(self, candidates: list[Candidate]) -> PluginChanges:
-        changes = PluginChanges()
-        plugins = self.registry.plugins
-        conflicts = find_conflicts(candidates)
-        known = {(record.name, record.distribution): record for record in plugins}
-        installed = {(each.name, each.distribution) for each in candidates}
-        for key, record in known.items():
-            if key in installed:
-                continue
-            if record.loaded:
-                changes.restart_needed.append(record.name)
-                reason = (
-                    f"{record.distribution} was uninstalled; what is loaded ends with a restart"
-                )
-                _needs_restart(record, reason)
-            else:
-                changes.removed.append(record.name)
-                plugins.remove(record)
-        for candidate in candidates:
-            before = known.get((candidate.name, candidate.distribution))
-            if before is None:
-                self._refuse_a_taken_name(candidate, conflicts)
-                plugins.append(await self._load(candidate, conflicts))
-                changes.added.append(candidate.name)
-            elif _changed(candidate, before, conflicts):
-                if before.loaded or _imported(before):
-                    changes.restart_needed.append(before.name)
-                    _needs_restart(before, _upgraded(before, candidate))
-                else:
-                    plugins[plugins.index(before)] = await self._load(candidate, conflicts)
-                    changes.added.append(candidate.name)
-        plugins.sort(key=lambda record: (record.name, record.distribution))
-        return changes
-
-    def _refuse_a_taken_name(
-        self, candidate: Candidate, conflicts: dict[tuple[str, str], str]
-    ) -> None:
-        for record in self.registry.plugins:
-            if record.name == candidate.name and record.loaded:
-                # The other one was first; after a restart neither is.
-                conflicts[candidate.name, candidate.distribution] = (
-                    f"{record.distribution} has the name {candidate.name!r} already: uninstall one"
-                )
+        else:
+            await self._intake.load_anew(record)
 
     async def _settled(self, changes: PluginChanges, what: str) -> PluginChanges:
         """Let what is in use now take effect everywhere, and tell."""
@@ -413,7 +325,11 @@ class Plugins:
         if self._follow is not None:
             issues = await self._follow()
         if self._kernel is not None:
-            followed = await follow_types(self._kernel, self._concerns)
+            try:
+                followed = await follow_types(self._kernel, self._concerns)
+            except StoreError as error:
+                # What is in hand has followed; the rest does so at the next start.
+                self._kernel.records.failed("read from", error)
         changes = msgspec.structs.replace(
             changes,
             revived=sorted(followed.revived),
@@ -440,29 +356,3 @@ class Plugins:
             for record in self.registry.plugins
             if not record.in_use
         )
-
-
-def _needs_restart(record: PluginRecord, reason: str) -> None:
-    """A plugin that is disabled or quarantined stays so; its reason waits for the restart."""
-    if record.in_use or record.status is PluginStatus.BROKEN:
-        status = PluginStatus.RESTART_NEEDED
-        record.stand(status, reason)
-
-
-def _changed(
-    candidate: Candidate, record: PluginRecord, conflicts: dict[tuple[str, str], str]
-) -> bool:
-    if record.status is PluginStatus.CONFLICT:
-        return (record.name, record.distribution) not in conflicts
-    return (candidate.version, candidate.fingerprint) != (record.version, record.fingerprint)
-
-
-def _upgraded(record: PluginRecord, candidate: Candidate) -> str:
-    if candidate.version != record.version:
-        return f"{candidate.version} is installed, {record.version} is loaded: restart the host"
-    return f"{record.version} was installed anew over what is loaded: restart the host"
-
-
-def _imported(record: PluginRecord) -> bool:
-    package = record.package or ""
-    return any(name == package or name.startswith(f"{package}.") for name in sys.modules)

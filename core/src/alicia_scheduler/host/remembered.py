@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -78,6 +79,7 @@ class _Content(msgspec.Struct):
     disabled: list[str] = []
     quarantined: dict[str, Quarantine] = {}
     starts: FailedStarts = FailedStarts()
+    types: list[str] = []
 
 
 class Remembered:
@@ -110,6 +112,18 @@ class Remembered:
     def starts(self) -> FailedStarts:
         """The failed starts in a row."""
         return self._content.starts
+
+    @property
+    def types(self) -> frozenset[str]:
+        """The types that were there when the host last ran, each as kind and name."""
+        return frozenset(self._content.types)
+
+    def know_types(self, types: Iterable[str]) -> None:
+        """Remember the types that are there."""
+        ordered = sorted(types)[: LIST_LIMIT * 10]
+        if ordered != self._content.types:
+            self._content.types = ordered
+            self._write()
 
     def disable(self, name: str) -> None:
         """Remember that somebody disabled a plugin."""
