@@ -50,6 +50,8 @@ WITHOUT_JSON = {
     ("plugins", "disable"),
     ("plugins", "rescan"),
     ("tokens", "revoke"),
+    ("service", "install"),
+    ("service", "uninstall"),
 }
 """What has no answer but whether it was done."""
 
@@ -254,6 +256,10 @@ def completed(words, tmp_path):
 def test_verbs_complete(tmp_path):
     assert completed("alicia ev", tmp_path) == ["events"]
     assert "skip" in completed("alicia events s", tmp_path)
+
+
+def test_the_names_of_plugins_complete(tmp_path):
+    assert "mqtt" in completed("alicia plugins show m", tmp_path)
 
 
 def test_a_store_that_is_not_there_completes_nothing_and_fails_nothing(tmp_path):

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -24,6 +25,7 @@ __all__ = [
     "fail",
     "json_option",
     "local_time",
+    "patience",
     "print_json",
     "print_table",
     "printable",
@@ -116,14 +118,26 @@ def styled(cell: str, heading: str) -> Any:
     return Text(printable(cell), style=style)
 
 
-def console() -> Console:
+def console(*, stderr: bool = False) -> Console:
     """What draws on this terminal; without any colour or style where ``NO_COLOR`` is set."""
     from rich.console import Console
 
     plain = bool(os.environ.get("NO_COLOR"))
     return Console(
-        color_system=None if plain else "auto", highlight=False, markup=False, emoji=False
+        color_system=None if plain else "auto",
+        stderr=stderr,
+        highlight=False,
+        markup=False,
+        emoji=False,
     )
+
+
+def patience(what: str) -> AbstractContextManager[object]:
+    """Show on a terminal that something goes on while the block runs; nothing elsewhere, and
+    never on standard output."""
+    if not sys.stderr.isatty():
+        return nullcontext()
+    return console(stderr=True).status(f"{what} …")
 
 
 def printable(text: str) -> str:

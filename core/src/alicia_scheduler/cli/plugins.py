@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from alicia_scheduler.cli.completion import complete_plugins
 from alicia_scheduler.cli.door import Door, door_options
 from alicia_scheduler.cli.output import EXIT_NO, EXIT_NO_HOST, fail, print_json, print_table
 
@@ -56,7 +57,7 @@ def list_plugins(as_json: bool, door: Door) -> None:
 
 
 @plugins.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_plugins)
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 @door_options
 def show(name: str, as_json: bool, door: Door) -> None:
@@ -86,7 +87,7 @@ def doctor(as_json: bool, door: Door) -> None:
 
 
 @plugins.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_plugins)
 @door_options
 def enable(name: str, door: Door) -> None:
     """Use the plugin NAME again, which was disabled by command or quarantined."""
@@ -94,7 +95,7 @@ def enable(name: str, door: Door) -> None:
 
 
 @plugins.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_plugins)
 @door_options
 def disable(name: str, door: Door) -> None:
     """Leave the plugin NAME alone: it is listed but not imported, from the next start on."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +13,7 @@ from alicia_scheduler.cli.door import Door, door_options
 from alicia_scheduler.cli.events import pause_length, until_text
 from alicia_scheduler.cli.health import size_text
 from alicia_scheduler.cli.moments import span
-from alicia_scheduler.cli.output import console, json_option, print_json, printable
+from alicia_scheduler.cli.output import json_option, patience, print_json, printable
 
 __all__ = ["backup", "pause", "reload", "resume"]
 
@@ -52,7 +51,7 @@ def reload(dry_run: bool, door: Door, as_json: bool) -> None:
 
     It is applied as a whole or, with a mistake in it, not at all. What runs is not touched.
     """
-    with _patience("reading the configuration"):
+    with patience("reading the configuration"):
         plan = door.ask("scheduler/reload", timeout=PATIENCE, dry_run=dry_run)
     if as_json:
         print_json(plan)
@@ -81,7 +80,7 @@ def backup(path: str | None, door: Door, as_json: bool) -> None:
     if path is not None and not door.remote:
         path = str(Path(path).absolute())
     arguments = {} if path is None else {"path": path}
-    with _patience("copying"):
+    with patience("copying"):
         answer = door.ask("backup", timeout=PATIENCE, **arguments)
     if as_json:
         print_json(answer)
@@ -113,12 +112,3 @@ def _plan_lines(plan: Mapping[str, Any]) -> Iterator[str]:
         yield f"* with the next start of the host: {sentence}"
     for sentence in plan["unresolved"]:
         yield f"! unresolved: {sentence}"
-
-
-def _patience(what: str) -> Any:
-    """Show on a terminal that something goes on; nothing elsewhere."""
-    from contextlib import nullcontext
-
-    if not sys.stderr.isatty() or not sys.stdout.isatty():
-        return nullcontext()
-    return console().status(f"{what} …")
