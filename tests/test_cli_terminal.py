@@ -1,6 +1,5 @@
 """`alicia tail` and `alicia top` in a real terminal, against a real host."""
 
-import json
 import os
 import re
 import subprocess
@@ -93,8 +92,8 @@ def terminal(host, *arguments, **options):
 
 def sequences(text):
     """The numbers of the notifications that `tail --json` printed."""
-    lines = [line for line in text.splitlines() if line.startswith("{") and line.endswith("}")]
-    return [json.loads(line)["sequence"] for line in lines]
+    # A terminal also shows ^C, in between, when that is pressed.
+    return [int(number) for number in re.findall(r'"sequence": (\d+)\}', text)]
 
 
 # -- tail ------------------------------------------------------------------------------------

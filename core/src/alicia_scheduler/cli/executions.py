@@ -167,7 +167,7 @@ def cancel(
     def say(item: Mapping[str, Any]) -> Iterator[str]:
         yield f"execution {item['execution_id']}: cancelled"
 
-    _tell(answer, say, as_json=as_json)
+    _tell(answer, say, as_json=as_json, gone=NOTHING)
 
 
 @executions.command("retry")
@@ -198,8 +198,15 @@ def retry(execution_ids: tuple[str, ...], door: Door, as_json: bool) -> None:
     _tell(answer, say, as_json=as_json)
 
 
-def _tell(answer: Mapping[str, Any], say: Any, *, as_json: bool) -> None:
-    """Print what became of each execution; exits 1 when something could not be done."""
+def _tell(
+    answer: Mapping[str, Any], say: Any, *, as_json: bool, gone: str = "there is no such execution"
+) -> None:
+    """Print what became of each execution; exits 1 when something could not be done.
+
+    Args:
+        say: the lines about one that it was done to.
+        gone: what it means that the host found no such execution.
+    """
     if as_json:
         print_json(answer)
     else:
@@ -207,12 +214,17 @@ def _tell(answer: Mapping[str, Any], say: Any, *, as_json: bool) -> None:
             for line in say(item):
                 click.echo(printable(line))
         for item in answer["failed"]:
-            hint = f" ({item['hint']})" if item.get("hint") else ""
-            complain(f"execution {item['execution_id']}: {item['message']}{hint}")
+            complain(f"execution {item['execution_id']}: {_refusal(item, gone)}")
         if not answer["done"] and not answer["failed"]:
-            complain("nothing of it is under way")
+            complain(NOTHING)
     if answer["failed"] or not answer["done"]:
         sys.exit(EXIT_NO)
+
+
+def _refusal(item: Mapping[str, Any], gone: str) -> str:
+    if item["code"] == "not_found":
+        return gone
+    return f"{item['message']} ({item['hint']})" if item.get("hint") else str(item["message"])
 
 
 def _step(step: Any) -> tuple[str, float]:
