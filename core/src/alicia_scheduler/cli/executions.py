@@ -25,6 +25,8 @@ from alicia_scheduler.cli.relative import told_time
 
 __all__ = ["executions"]
 
+NOTHING = "nothing of it is under way"
+
 PATIENCE = 300.0
 """Seconds that a verb about many executions may take."""
 
