@@ -200,14 +200,12 @@ def retry(execution_ids: tuple[str, ...], door: Door, as_json: bool) -> None:
     _tell(answer, say, as_json=as_json)
 
 
-def _tell(
-    answer: Mapping[str, Any], say: Any, *, as_json: bool, gone: str = "there is no such execution"
-) -> None:
+def _tell(answer: Mapping[str, Any], say: Any, *, as_json: bool, gone: str | None = None) -> None:
     """Print what became of each execution; exits 1 when something could not be done.
 
     Args:
         say: the lines about one that it was done to.
-        gone: what it means that the host found no such execution.
+        gone: what it means that the host found no such execution; its own words by default.
     """
     if as_json:
         print_json(answer)
@@ -223,8 +221,8 @@ def _tell(
         sys.exit(EXIT_NO)
 
 
-def _refusal(item: Mapping[str, Any], gone: str) -> str:
-    if item["code"] == "not_found":
+def _refusal(item: Mapping[str, Any], gone: str | None) -> str:
+    if gone is not None and item["code"] == "not_found":
         return gone
     return f"{item['message']} ({item['hint']})" if item.get("hint") else str(item["message"])
 
