@@ -14,6 +14,7 @@ import click
 from alicia_scheduler.cli.completion import complete_plugins
 from alicia_scheduler.cli.door import Door, door_options
 from alicia_scheduler.cli.output import EXIT_NO, EXIT_NO_HOST, fail, print_json, print_table
+from alicia_scheduler.cli.plugincheck import check_plugin
 
 if TYPE_CHECKING:
     from alicia_scheduler.host.record import PluginRecord
@@ -26,6 +27,9 @@ Wire = dict[str, Any]
 @click.group()
 def plugins() -> None:
     """Installed plugins."""
+
+
+plugins.add_command(check_plugin)
 
 
 @plugins.command("list")
