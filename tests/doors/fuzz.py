@@ -82,7 +82,7 @@ class Fuzz:
         return [self.value(depth + 1) for _ in range(size)]
 
     def key(self):
-        keys = ["event_id", "execution_id", "until", "event_type", "events", "tags", "after"]
+        keys = ["event_id", "execution_id", "until", "event_type", "tag", "after"]
         keys += ["subscription", "limit", "type", "id", "", "__class__", "x" * 200]
         return self.random.choice(keys)
 

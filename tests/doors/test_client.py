@@ -27,8 +27,8 @@ async def test_a_session_carries_commands_and_their_answers(tmp_path, where):
 async def test_a_refusal_raises_what_the_host_said_and_the_session_goes_on(tmp_path, where):
     async with open_house(tmp_path) as house, connected(where(house)) as session:
         with pytest.raises(CommandError) as caught:
-            await session.request("subscribe", events=[1])
-        assert (caught.value.code, caught.value.path) == ("invalid_format", ("events", 0))
+            await session.request("subscribe", event_id=[1])
+        assert (caught.value.code, caught.value.path) == ("invalid_format", ("event_id", 0))
         assert (await session.request("echo"))["arguments"] == {}
 
 
@@ -52,7 +52,7 @@ async def test_a_subscription_is_iterated_over(tmp_path, where):
     async with open_house(tmp_path) as house, connected(where(house)) as session:
         for _ in range(5):
             house.tell()
-        subscription = await session.subscribe(events=["lamp"], after=2)
+        subscription = await session.subscribe(event_id=["lamp"], after=2)
         assert (subscription.next, subscription.lost) == (3, False)
         house.tell(event_id="other")
         house.tell()

@@ -39,12 +39,12 @@ async def test_a_notification_arrives_in_its_wire_form_with_the_id_of_the_subscr
         ({}, [1, 2, 3, 4, 5]),
         ({"event_type": "a"}, [1, 3]),
         ({"event_type": ["a", "c"]}, [1, 3, 4, 5]),
-        ({"events": "lamp"}, [1, 2]),
-        ({"events": ["la*", "d?or"]}, [1, 2, 3]),
-        ({"tags": ["night"]}, [3]),
-        ({"tags": "own"}, [4]),
-        ({"event_type": "a", "events": "lamp"}, [1]),
-        ({"events": "nothing"}, []),
+        ({"event_id": "lamp"}, [1, 2]),
+        ({"event_id": ["la*", "d?or"]}, [1, 2, 3]),
+        ({"tag": ["night"]}, [3]),
+        ({"tag": "own"}, [4]),
+        ({"event_type": "a", "event_id": "lamp"}, [1]),
+        ({"event_id": "nothing"}, []),
     ],
 )
 async def test_filters_choose_by_type_and_by_event(tmp_path, filters, wanted):
@@ -56,7 +56,7 @@ async def test_filters_choose_by_type_and_by_event(tmp_path, filters, wanted):
         house.tell("a", "door")
         house.tell("c", "heating", tags=["own"])
         house.notifier.emit("c", {"message": "about no event"})
-        await subscribed(opened, 2, events="the-end") if not wanted else None
+        await subscribed(opened, 2, event_id="the-end") if not wanted else None
         assert [told(await opened.next()) for _ in wanted] == wanted
 
 
@@ -65,11 +65,12 @@ async def test_filters_choose_by_type_and_by_event(tmp_path, filters, wanted):
     [
         {"event_type": 1},
         {"event_type": ["a", 1]},
-        {"events": []} | {"no_such": 1},
+        {"event_id": []},
+        {"no_such": 1},
         {"after": -1},
         {"after": "1"},
-        {"events": ["x" * 200]},
-        {"tags": ["x"] * 101},
+        {"event_id": ["x" * 300]},
+        {"tag": ["x"] * 101},
     ],
 )
 async def test_wrong_filters_are_refused_at_their_place(tmp_path, arguments):
@@ -141,7 +142,7 @@ async def test_a_connection_has_so_many_subscriptions_at_the_most(tmp_path):
         await subscribed(opened, 5)
 
 
-@pytest.mark.parametrize("filters", [{}, {"events": "even"}], ids=["all", "every second"])
+@pytest.mark.parametrize("filters", [{}, {"event_id": "even"}], ids=["all", "every second"])
 async def test_between_replay_and_live_nothing_is_missing_and_nothing_comes_twice(
     tmp_path, filters
 ):

@@ -144,23 +144,23 @@ class HostSession:
         self,
         *,
         event_type: Iterable[str] | None = None,
-        events: Iterable[str] | None = None,
-        tags: Iterable[str] | None = None,
+        event_id: Iterable[str] | None = None,
+        tag: Iterable[str] | None = None,
         after: int | None = None,
     ) -> Subscription:
         """Have the host's notifications sent.
 
         Args:
             event_type: only notifications of these types.
-            events: only those about events whose id is, or matches, one of these
+            event_id: only those about events whose id is, or matches, one of these
                 (``*``, ``?`` and ``[…]`` as in a shell).
-            tags: only those about events with one of these tags.
+            tag: only those about events with one of these tags.
             after: first those that are kept with a greater sequence number; 0 is all that are
                 kept, None only what comes from now on.
         """
         arguments: dict[str, Any] = {
             key: list(value)
-            for key, value in (("event_type", event_type), ("events", events), ("tags", tags))
+            for key, value in (("event_type", event_type), ("event_id", event_id), ("tag", tag))
             if value is not None
         }
         if after is not None:

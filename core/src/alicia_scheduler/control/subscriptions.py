@@ -18,8 +18,8 @@ from alicia_scheduler.control.wire import Wire, WireClosed
 
 __all__ = ["SubscribeArguments", "Subscriptions", "UnsubscribeArguments"]
 
-Word = Annotated[str, Meta(min_length=1, max_length=128)]
-Words = Annotated[tuple[Word, ...], Meta(max_length=100)]
+Word = Annotated[str, Meta(min_length=1, max_length=256)]
+Words = Annotated[tuple[Word, ...], Meta(min_length=1, max_length=100)]
 
 AT_ONCE = 16 * 1024
 """Bytes that are put together before they are sent."""
@@ -36,15 +36,15 @@ class SubscribeArguments(Arguments, frozen=True):
 
     Attributes:
         event_type: only these types; all of them without it.
-        events: only those about events whose id is one of these or matches it (``*``, ``?``,
+        event_id: only those about events whose id is one of these or matches it (``*``, ``?``,
             ``[…]`` as in a shell).
-        tags: only those about events that have one of these tags.
+        tag: only those about events that have one of these tags.
         after: first those that are kept with a greater sequence number.
     """
 
     event_type: Word | Words | None = None
-    events: Word | Words | None = None
-    tags: Word | Words | None = None
+    event_id: Word | Words | None = None
+    tag: Word | Words | None = None
     after: Annotated[int, Meta(ge=0)] | None = None
 
 
@@ -76,8 +76,8 @@ class _Subscription:
         self.reader = reader
         self.begun = False
         self._types = _words(arguments.event_type)
-        self._tags = _words(arguments.tags)
-        patterns = _words(arguments.events)
+        self._tags = _words(arguments.tag)
+        patterns = _words(arguments.event_id)
         self._events = (
             None
             if patterns is None
