@@ -1,4 +1,4 @@
-"""Plugins and a host as a person has them: pip, `alicia run`, `alicia plugins …`, signals, crashes."""
+"""Plugins and a host as a person has them: pip, `alicia run` and `plugins`, signals, crashes."""
 
 from __future__ import annotations
 

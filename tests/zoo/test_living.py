@@ -1,4 +1,4 @@
-"""Plugins while a host runs: quarantined and released, disabled and enabled, installed, upgraded."""
+"""Plugins while a host runs: quarantined, released, disabled, enabled, installed, upgraded."""
 
 from __future__ import annotations
 

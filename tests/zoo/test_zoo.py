@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tests.zoo.animals import ZOO
 from tests.zoo.cage import BEAST, until
 
 from alicia_scheduler.host import actions, services, sinks, supervision
+from alicia_scheduler.host.loopwatch import Hold
 from alicia_scheduler.kernel import overdue
 
 PAGE = Path(__file__).parents[2] / "docs/explanation/plugin-faults.md"
@@ -28,6 +30,13 @@ def impatient(monkeypatch):
     monkeypatch.setattr(overdue, "GRACE", 0.3)
     # Without back-off, a part that fails again and again does so at once.
     monkeypatch.setattr(supervision.Backoff, "next", lambda self: 0.01)
+
+
+FAULTS = {
+    *("run_raises_base", "run_cancels", "run_exits", "ignores_cancel", "leaks_a_task"),
+    *("leaks_tasks", "sink_hangs", "close_hangs", "service_close_hangs", "service_crashes"),
+}
+"""The animals that endanger others; the errors of all others concern themselves alone."""
 
 
 def said_about(record, when):
@@ -80,6 +89,7 @@ async def test_a_broken_plugin_breaks_nothing_else_and_gets_its_sentence(cage, a
     assert record.status == animal.status
     assert "\n" not in said_about(record, animal.when)
     assert cage.records["canary"].status == "active"
+    assert bool(record.faults) == (animal.name in FAULTS)
     if animal.status == "active":
         assert record.errors >= 1
         assert record.first_error is not None
@@ -94,10 +104,29 @@ def ran(cage, event_id):
     )
 
 
-FAULTS = {
-    *("run_raises_base", "run_cancels", "run_exits", "ignores_cancel", "leaks_a_task"),
-    *("leaks_tasks", "sink_hangs", "close_hangs", "service_close_hangs"),
-}
+async def test_who_holds_the_loop_is_notified_with_the_line(cage):
+    (animal,) = (each for each in ZOO if each.name == "holds_the_loop")
+    settle_in(cage, animal)
+    async with cage.running(BEAST.format(name=animal.name)):
+        await until(lambda: cage.errors("loop_held"))
+        (told,) = cage.errors("loop_held")
+    assert told["plugin"] == "holds_the_loop"
+    assert told["seconds"] >= 0.25
+    assert "context.run_sync" in told["message"]
+    assert cage.records["holds_the_loop"].held == 1
+    assert cage.records["holds_the_loop"].longest_hold >= 0.25
+
+
+async def test_holding_the_loop_for_a_second_is_a_fault_and_many_are_told_once(cage):
+    async with cage.running() as host:
+        canary = cage.records["canary"]
+        hold = Hold(canary, "a task", 0.9, "canary.py:1 in sing")
+        for seconds in (0.9, 1.0, 1.1):
+            host.plugins._held(replace(hold, seconds=seconds))
+        assert (canary.held, canary.errors, canary.faults) == (3, 3, 2)
+        assert canary.longest_hold == 1.1
+        await until(lambda: cage.errors("loop_held"))
+    assert len(cage.errors("loop_held")) == 1
 
 
 def test_the_zoo_is_large_and_its_animals_are_different():

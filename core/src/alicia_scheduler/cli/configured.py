@@ -100,6 +100,7 @@ def warnings_of(registry: Registry, checked: Checked) -> list[str]:
         for record in registry.plugins
         if record.status is not PluginStatus.ACTIVE
     ]
+    lines += [f"plugin {each.name}: {said}" for each in registry.plugins for said in each.warnings]
     return [*lines, *(f"unresolved: {sentence}" for sentence in checked.unresolved)]
 
 

@@ -84,12 +84,13 @@ class Intake:
         elif name in self._remembered.disabled:
             reason = f"it was disabled by command; alicia plugins enable {name}"
             out = LeftOut(PluginStatus.DISABLED, reason)
+        now = self._now()
         load = partial(
             load_plugin,
             candidate,
             left_out=out,
             conflict=conflicts.get((name, candidate.distribution)),
-            now=self._now,
+            now=lambda: now,
         )
         # Imports block, so they run beside the loop.
         return await trio.to_thread.run_sync(load)

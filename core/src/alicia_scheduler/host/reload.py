@@ -172,11 +172,12 @@ class Reloading:
             the mistakes that only show now; what has one does not run.
         """
         async with self._one_at_a_time:
+            now = self._running.kernel.clock.now()
             checked = await trio.to_thread.run_sync(
                 lambda: check_configuration(
                     self.configuration,
                     self._running.registry,
-                    now=self._running.kernel.clock.now(),
+                    now=now,
                     running=self._running.secrets,
                 )
             )
