@@ -68,7 +68,7 @@ def tail(
     """
     filters = {
         key: list(value)
-        for key, value in (("events", events), ("tags", tags), ("event_type", types))
+        for key, value in (("event_id", events), ("tag", tags), ("event_type", types))
         if value
     }
     following = _Following(door, filters, after, _Printer(as_json))
