@@ -364,11 +364,11 @@ ZOO = [
     Animal(
         "holds_the_loop",
         "its action blocks instead of waiting",
-        acting("holds_the_loop", "time.sleep(0.6)"),
+        acting("holds_the_loop", "time.sleep(2)"),
         "the plugin holds_the_loop held up everything for … s (task 'beast: holds_the_loop.act', "
         "at …)",
         status="active",
-        host="it is told with the line that blocks; from 1 s on it counts as a fault",
+        host="it is taken down with the line that blocks; from 1 s on it is told, and is a fault",
         event=True,
         when="run",
     ),
@@ -392,7 +392,7 @@ ZOO = [
         """),
         "the plugin schedule_holds held up everything for … s (task …, at …)",
         status="active",
-        host="it is told with the line that blocks; from 1 s on it counts as a fault",
+        host="it is taken down with the line that blocks; from 1 s on it is told, and is a fault",
         more='[events.beast]\nschedule_type = "schedule_holds.slow"\nschedule_config = {}\n'
         'action = { type = "canary.sing" }\n',
         when="run",

@@ -35,6 +35,7 @@ def impatient(monkeypatch):
 FAULTS = {
     *("run_raises_base", "run_cancels", "run_exits", "ignores_cancel", "leaks_a_task"),
     *("leaks_tasks", "sink_hangs", "close_hangs", "service_close_hangs", "service_crashes"),
+    "holds_the_loop",
 }
 """The animals that endanger others; the errors of all others concern themselves alone."""
 
@@ -111,7 +112,7 @@ async def test_who_holds_the_loop_is_notified_with_the_line(cage):
         await until(lambda: cage.errors("loop_held"))
         (told,) = cage.errors("loop_held")
     assert told["plugin"] == "holds_the_loop"
-    assert told["seconds"] >= 0.25
+    assert told["seconds"] >= 1.0
     assert "context.run_sync" in told["message"]
     assert cage.records["holds_the_loop"].held == 1
     assert cage.records["holds_the_loop"].longest_hold >= 0.25
@@ -120,6 +121,7 @@ async def test_who_holds_the_loop_is_notified_with_the_line(cage):
 async def test_holding_the_loop_for_a_second_is_a_fault_and_many_are_told_once(cage):
     async with cage.running() as host:
         canary = cage.records["canary"]
+        await cage.singing()
         hold = Hold(canary, "a task", 0.9, "canary.py:1 in sing")
         for seconds in (0.9, 1.0, 1.1):
             host.plugins._held(replace(hold, seconds=seconds))

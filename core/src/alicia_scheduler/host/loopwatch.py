@@ -31,6 +31,9 @@ logger = logging.getLogger(__name__)
 HELD = 0.25
 """Seconds of one step beyond which a task counts as holding the loop."""
 
+ENDLESS = 5.0
+"""Seconds of one step after which the thread says so, as it may never be over."""
+
 TASKS = 1000
 """Tasks of one plugin beyond which it counts as leaving them behind; then twice as many, …"""
 
@@ -80,6 +83,7 @@ class LoopWatch(Instrument):
         self._since = time.perf_counter()
         self._seen: tuple[float, PluginRecord | None, str | None] | None = None
         self._root: Task | None = None
+        self._complained = -1.0
         self._tasks: dict[str, int] = {}
         self._thread_id = 0
         self._native_id = 0
@@ -193,6 +197,8 @@ class LoopWatch(Instrument):
             if task is not None and held > self._limit:
                 if held - (_starved(self._native_id) - self._starved) > self._limit:
                     self._see(since, task)
+                if held > ENDLESS:
+                    self._complain(since)
             else:
                 self._starved = _starved(self._native_id)
             last = since
@@ -217,9 +223,16 @@ class LoopWatch(Instrument):
         if self._since != since:
             return  # it was over while we looked
         self._seen = (since, plugin, place)
-        if plugin is not None:
-            at = f", at {place}" if place else ""
-            logger.warning("plugin %s holds up everything%s (task %r)", plugin.name, at, task.name)
+
+    def _complain(self, since: float) -> None:
+        """A step that may never end: nobody on the loop can say so."""
+        if self._complained == since or self._seen is None or self._seen[0] != since:
+            return
+        self._complained = since
+        _, plugin, place = self._seen
+        who = "the host" if plugin is None else f"the plugin {plugin.name}"
+        at = f", at {place}" if place else ""
+        logger.error("%s has held up everything for %g s by now%s", who, ENDLESS, at)
 
 
 def _starved(native_id: int) -> float:

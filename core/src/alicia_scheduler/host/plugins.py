@@ -34,7 +34,8 @@ __all__ = ["PluginChanges", "Plugins"]
 logger = logging.getLogger(__name__)
 
 GRAVE = 1.0
-"""Seconds of holding the loop that endanger the host; shorter ones are only taken down."""
+"""Seconds of holding the loop that endanger the host; shorter ones, as of a large import at first
+use, are only taken down."""
 
 TELL_EVERY = 60.0
 """Seconds between two notifications about one plugin that holds the loop."""
@@ -80,6 +81,7 @@ class Plugins:
         self._work = trio.Event()
         self._deadlines: dict[str, float] = {}
         self._told: dict[str, float] = {}
+        self._runs = False
         faults.too_many = self._condemn
         self.watch.know(registry.plugins)
 
@@ -170,6 +172,7 @@ class Plugins:
     async def run(self) -> None:
         """Quarantine who is to be, release whose time is up, and take note that the start was good
         once the schedule has run for a while. Runs until cancelled."""
+        self._runs = True
         steady = trio.current_time() + STEADY
         await self._greet_new_types()
         while True:
@@ -264,12 +267,17 @@ class Plugins:
         plugin, now = hold.plugin, trio.current_time()
         plugin.held += 1
         plugin.longest_hold = max(plugin.longest_hold, hold.seconds)
-        account = self.faults.fault if hold.seconds >= GRAVE else self.faults.error
-        account(plugin, "loop_held", str(hold))
+        if hold.seconds < GRAVE:
+            self.faults.error(plugin, "loop_held", str(hold))
+            logger.info("%s", hold)
+            return
+        self.faults.fault(plugin, "loop_held", str(hold))
         if now - self._told.get(plugin.name, -math.inf) < TELL_EVERY:
             return
-        self._told[plugin.name] = now
         logger.warning("%s", hold)
+        if not self._runs:
+            return  # no sink listens yet
+        self._told[plugin.name] = now
         self._notifier.emit(
             "error",
             {
