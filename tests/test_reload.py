@@ -488,3 +488,21 @@ def test_sighup_reloads_and_a_mistake_leaves_all_as_it_is(tmp_path):
     finally:
         host.terminate()
         assert host.wait(60) == 0
+
+
+async def test_what_waits_for_the_next_start_is_told_and_not_shown_as_if_it_held(reloaded):
+    async with reloaded.running(event("stays")):
+        host, started = reloaded.host, reloaded.host.settings.instance
+        reloaded.file.write_text(
+            '[scheduler]\ntimezone = "UTC"\ninstance = "other"\n'
+            '[control]\nlisten = 9999\n[plugins]\ndisabled = ["lamp"]\n' + event("stays")
+        )
+        for _ in range(2):
+            plan = await host.reload()
+            assert plan.at_next_start == [
+                "scheduler.instance",
+                "control.addresses",
+                "plugins.disabled",
+            ]
+            assert plan.settings == []
+            assert host.settings.instance == started
