@@ -25,6 +25,7 @@ from alicia_scheduler.kernel.catalog import Catalog, Entry
 from alicia_scheduler.kernel.clock import Clock
 from alicia_scheduler.kernel.decision import Decision
 from alicia_scheduler.kernel.gate import ClockGate
+from alicia_scheduler.kernel.notice import Notice
 from alicia_scheduler.kernel.notifications import Told, about_error
 from alicia_scheduler.kernel.planner import Plan, plan_slot, plan_trigger
 from alicia_scheduler.kernel.prepared import Types
@@ -103,6 +104,7 @@ class Kernel:
         )
         self.rates = Rates(clock, self.notifier, self.settings.min_interval)
         self.gate = ClockGate(clock, self.notifier)
+        self.notice = Notice(clock)
         self.ready = trio.Event()
         self.stopped = trio.Event()
         self.stopping = False
@@ -130,6 +132,7 @@ class Kernel:
                 self.agenda.put(entry)
             raise
         now = self.clock.now()
+        self.notice.look(now)
         decision = Decision()
         given_up: list[EventExecution] = []
         for entry in sorted(due, key=self._rank):
@@ -172,6 +175,7 @@ class Kernel:
                 now,
                 self.runner.occupancy(entry.event),
                 self.settings.min_interval,
+                noticed=self.notice.of(due.at, now),
             )
             next_run, next_due = advance(schedule, entry.event, plan.next_run)
         except Exception as error:  # noqa: BLE001 - a schedule type may raise anything

@@ -70,7 +70,9 @@ async def _dispatch_once(kernel: Kernel, steps: StepWatch, check: SelfCheck) -> 
     due = agenda.pop_due(clock.now(), kernel.settings.batch)
     if due:
         await kernel.handle(due)
-    elif not agenda.exhausted and not kernel.stopping:
+        return
+    kernel.notice.rest()
+    if not agenda.exhausted and not kernel.stopping:
         await check.look()
         with trio.move_on_after(LOOK_AGAIN):
             await clock.wait_until(agenda.next_at(), agenda.changed)
