@@ -60,7 +60,7 @@ class KernelSettings:
     limits: Mapping[str, int] = field(default_factory=dict)
     min_interval: float = 0.1
     drain_timeout: float = 10.0
-    batch: int = 1000
+    batch: int = 250
     catchup_stagger: float = 0.2
     wait_for_clock: float = 0.0
 
