@@ -101,7 +101,7 @@ def silent_when_the_store_fails() -> None:
     from alicia_scheduler.kernel.records import Records
 
     def failed(records, _doing, error):
-        records.degraded = str(error)
+        records.mending.degraded = str(error)
         records._work.set()
 
     Records.failed = failed

@@ -1,9 +1,9 @@
 """The data model: events, executions, notifications. DESIGN section 3 fixes the names.
 
 Every value is frozen: an edit makes a new one. So none can be part of a circle, and the garbage
-collector need not look at them (``gc=False``), however many there are. Instants are aware UTC datetimes, durations are
-seconds as float. On the wire (JSON, MQTT, ``--json``) instants are epoch seconds as float;
-:func:`to_wire` is the one place where the two meet.
+collector need not look at them (``gc=False``), however many there are. Instants are aware UTC
+datetimes, durations are seconds as float. On the wire (JSON, MQTT, ``--json``) instants are epoch
+seconds as float; :func:`to_wire` is the one place where the two meet.
 """
 
 from __future__ import annotations

@@ -95,7 +95,9 @@ class Agenda:
         """The first ``limit`` entries that are due up to ``until``, earliest first; they stay."""
         last = to_epoch(until)
         live = self._live
-        near = (item for item in self._heap if item[0] <= last and live.get(_key(item[2])) == item[1])
+        near = (
+            item for item in self._heap if item[0] <= last and live.get(_key(item[2])) == item[1]
+        )
         return [due for _, _, due in heapq.nsmallest(limit, near)]
 
     def pop_due(self, now: datetime, limit: int) -> list[Due]:

@@ -36,4 +36,4 @@ class LookAhead:
             return
         near = self._agenda.nearest(AHEAD, following + WITHIN)
         await self._catalog.load({due.event_id for due in near})
-        self._until = near[-1].at
+        self._until = max(due.at for due in near)
