@@ -256,9 +256,9 @@ class Runner:
 
     async def _begin(self, runs: Sequence[Run]) -> None:
         """Let runs that have got their place start, once that is committed."""
-        begun: Sequence[Run] = ()
+        begun: set[Run] = set()
         try:
-            begun = await self._reports.started(runs)
+            begun.update(await self._reports.started(runs))
         except Exception:
             # A fault of ours must not end the host: these are lost to the next recovery.
             logger.exception("%d executions could not be started", len(runs))
