@@ -76,8 +76,8 @@ def slots_are_dropped() -> None:
 
     planned = kernel.plan_slot
 
-    def plan_slot(*arguments):
-        plan = planned(*arguments)
+    def plan_slot(*arguments, **named):
+        plan = planned(*arguments, **named)
         slot = arguments[3]
         if int(slot.timestamp()) % 10 == 0:
             plan.admitted.clear()
