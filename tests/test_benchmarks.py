@@ -1,7 +1,6 @@
 """The frame of the benchmarks: what is measured is judged, and what is broken is seen."""
 
 import pytest
-
 from benchmarks.bounds import Bound, bounds_of, judge
 from benchmarks.measurement import BENCHMARKS, measurements_of
 
