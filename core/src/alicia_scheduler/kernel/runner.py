@@ -217,7 +217,7 @@ class Runner:
         """Keep to these numbers from now on; what is under way beyond them goes on."""
         self._max_waiting = max_waiting
         for served in self._places.resize(places, limits, list(self.active())):
-            self._spawn(served, committed=False)
+            self._starts.put(served)
 
     def close(self) -> None:
         """Start nothing new; what has no place yet stays pending."""
