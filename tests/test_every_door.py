@@ -465,3 +465,27 @@ def assert_worth_telling(expected):
         "conflict",
         "unknown_command",
     }
+
+
+async def test_the_bus_may_close_itself_and_nobody_waits_for_ever(tmp_path, mosquitto, caplog):
+    async with House(tmp_path, mosquitto.port, "admin").open() as house:
+        bus, python = Mqtt(house), Python(house, "admin")
+        told = []
+        house.host.notifier.listen(lambda notification: told.append(notification.event_type))
+
+        async def came(event_type):
+            return event_type in told
+
+        house.file.write_text(house.text.replace("max_rate = 10000", "max_rate = 9999"))
+        bus.give("scheduler/reload", {})
+        await house.until(lambda: came("configuration_reloaded"))
+        assert (await python.tell("scheduler/reload", {}))["settings"] == []
+        assert (await bus.tell("health", {}))["status"] == "healthy"
+        bus.give("plugins/disable", {"name": "service-alicia-bus"})
+        await house.until(lambda: came("plugins_changed"))
+        assert (await python.tell("plugins/show", {"name": "service-alicia-bus"}))["plugin"][
+            "status"
+        ] == "disabled"
+        await python.tell("plugins/enable", {"name": "service-alicia-bus"})
+        assert (await bus.tell("health", {}))["status"] == "healthy"
+    assert "a retained command" not in caplog.text  # what the host itself keeps on the bus is none
