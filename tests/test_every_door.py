@@ -198,6 +198,8 @@ STORY = [
     Row("executions/retry", {"execution_id": ["nobody"]}),
     Row("events/trigger", one("fails"), learn=learn_execution, until=ended),
     Row("executions/list", lambda s: {"tag": f"of{s.tag}", "status": ["failed"], "final": True}),
+    Row("executions/retry", lambda s: {"tag": f"of{s.tag}"}, learn=learn_execution, until=ended),
+    Row("executions/retry", lambda s: {"event_id": [f"works{s.tag}"]}),
     Row("events/trigger", one("held"), learn=learn_execution, until=running),
     Row("executions/retry", lambda s: {"execution_id": [s.execution]}),
     Row("executions/cancel", lambda s: {"execution_id": [s.execution]}, until=ended),

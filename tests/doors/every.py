@@ -344,7 +344,12 @@ VERBS = {
         positional=["execution_id"],
         options={"event_id": "--event", "tag": "--tag"},
     ),
-    "executions/retry": _verb("executions", "retry", positional=["execution_id"]),
+    "executions/retry": _verb(
+        "executions",
+        "retry",
+        positional=["execution_id"],
+        options={"event_id": "--event", "tag": "--tag"},
+    ),
     "preview": _preview,
     "explain": _verb("explain", positional=["event_id", "at"]),
     "stats": _verb("stats"),

@@ -31,11 +31,12 @@ class Errands:
     async def running(self) -> AsyncIterator[None]:
         """Take work while the block is open; its end cancels what is left, as far as that lets
         itself be cancelled."""
-        async with trio.open_nursery() as self._nursery:
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
             try:
                 yield
             finally:
-                nursery, self._nursery = self._nursery, None
+                self._nursery = None
                 nursery.cancel_scope.cancel()
 
     async def run(self, job: Callable[[], Awaitable[T]]) -> T:
