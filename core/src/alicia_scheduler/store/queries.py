@@ -178,7 +178,7 @@ class Queries:
     def tagged(
         self, tags: Sequence[str], *, after_id: str | None = None, limit: int = 1000
     ) -> tuple[list[str], str | None]:
-        """See :meth:`SqliteStore.tagged`. A definition that holds a tag's JSON anywhere may have it;
+        """See :meth:`SqliteStore.tagged`. Whoever holds a tag's JSON anywhere may have it;
         to look for that costs a fraction of reading the definition."""
         holds = " OR ".join(["instr(definition, ?)"] * len(tags)) or "0"
         statement = f"""
