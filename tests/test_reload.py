@@ -508,3 +508,26 @@ async def test_what_waits_for_the_next_start_is_told_and_not_shown_as_if_it_held
             ]
             assert plan.settings == []
             assert host.settings.instance == started
+
+
+async def test_a_reload_of_many_events_lets_what_is_due_have_its_turn(reloaded, monkeypatch):
+    monkeypatch.setattr("alicia_scheduler.kernel.definitions.TOGETHER", 3)
+    many = "".join(event(f"e{number}") for number in range(10))
+    async with reloaded.running(many):
+        kernel, ran = reloaded.host.kernel, []
+
+        async def trigger_on():
+            for number in range(10):
+                ran.extend(await kernel.trigger(f"e{number}"))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trigger_on)
+            edited = "".join(event(f"e{number}", "new") for number in range(10))
+            plan = await reloaded.reload(edited)
+        assert len(plan.updated) == 10
+        await reloaded.ended(10)
+        for number in range(10):
+            record = await reloaded.state(f"e{number}")
+            assert (record.event.revision, record.state.run_count) == (2, 1)
+        assert len((await reloaded.reload("")).removed) == 10
+        assert await kernel.store.list_events() == []
