@@ -15,9 +15,11 @@ MAY_IMPORT = {
     "kernel": {"api", "kernel"},
     "host": {"api", "config", "store", "kernel", "host"},
     "control": {"api", "config", "kernel", "host", "foresight", "control"},
+    "embedding": {"api", "config", "kernel", "host", "embedding"},
+    "pluginchecks": {"api", "config", "host", "pluginchecks"},
     "foresight": {"api", "config", "store", "kernel", "host", "foresight"},
-    "cli": {"api", "config", "store", "host", "control", "foresight", "cli"},
-    "testing": {"api", "config", "store", "kernel", "host", "testing"},
+    "cli": {"api", "config", "store", "host", "control", "foresight", "pluginchecks", "cli"},
+    "testing": {"api", "config", "store", "kernel", "host", "embedding", "testing"},
 }
 """Arrows point one way: cli → control → host → kernel → api; store → api; config → api."""
 

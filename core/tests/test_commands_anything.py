@@ -17,7 +17,7 @@ from alicia_scheduler.control.schema import answer_schema
 from alicia_scheduler.control.selection import Selection, selected_ids, selected_page
 from alicia_scheduler.kernel import listing
 from alicia_scheduler.kernel.definitions import save_event
-from alicia_scheduler.testing.host import running_host
+from alicia_scheduler.testing.configured import running_host
 from alicia_scheduler.testing.kernel import make_event
 
 ADMIN = Caller(door="python", name="tester", permission=Permission.ADMIN)
@@ -84,7 +84,7 @@ def arguments_of(name):
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
-@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 async def test_a_command_answers_or_refuses_whatever_it_is_given(name, data):
     async with commanded() as (under_test, control):
@@ -110,7 +110,7 @@ NAMES = st.text(alphabet="ab.-", max_size=3).map(lambda rest: f"a{rest}") | st.t
 PATTERNS = st.text(alphabet="abz.*?[]!-", min_size=1, max_size=5)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     names=st.lists(NAMES, unique=True, max_size=12),
     patterns=st.none() | PATTERNS | st.lists(PATTERNS, min_size=1, max_size=3).map(tuple),

@@ -12,7 +12,7 @@ from alicia_scheduler.control.control import Control
 from alicia_scheduler.host import audit
 from alicia_scheduler.host.audit import AuditLog
 from alicia_scheduler.testing.clock import VirtualClock
-from alicia_scheduler.testing.host import running_host
+from alicia_scheduler.testing.configured import running_host
 
 ADMIN = Caller(door="tcp", name="laptop", permission=Permission.ADMIN)
 READER = Caller(door="tcp", name="wall display", permission=Permission.READ)
@@ -197,6 +197,17 @@ async def test_a_log_that_cannot_be_written_stops_no_command_and_is_told(tmp_pat
     assert gap["lost"] == 3
     assert line["command"] == "events/resume"
     assert caplog.text.count("audit log cannot be written") == 1
+
+
+async def test_a_line_that_was_cut_off_spoils_no_other(tmp_path):
+    (tmp_path / "audit.log").write_text('{"time":1}\n{"ti')
+    log = AuditLog(tmp_path, VirtualClock(), lambda data: data)
+    log.note(ADMIN, "events/pause", {}, "ok")
+    async with log.running():
+        pass
+    first, cut, whole = (tmp_path / "audit.log").read_text().splitlines()
+    assert (first, cut) == ('{"time":1}', '{"ti')
+    assert json.loads(whole)["command"] == "events/pause"
 
 
 async def test_more_than_can_be_written_is_lost_counted_and_said(tmp_path):

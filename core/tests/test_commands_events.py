@@ -10,7 +10,7 @@ from alicia_scheduler.api import Caller, CommandError, Permission
 from alicia_scheduler.control.control import Control
 from alicia_scheduler.control.selection import SELECTION_LIMIT
 from alicia_scheduler.kernel.definitions import OtherRevision, remove_event, save_event
-from alicia_scheduler.testing.host import running_host
+from alicia_scheduler.testing.configured import running_host
 from alicia_scheduler.testing.kernel import make_event
 
 ADMIN = Caller(door="python", name="tester", permission=Permission.ADMIN, origin="api")
@@ -127,6 +127,13 @@ async def test_a_wrong_definition_is_refused_at_its_place(fields, path):
         assert path is None or refusal.path[: len(path)] == path
         assert refusal.path[0] == "event"
         assert [each["event_id"] for each in (await tell("events/list"))["events"]] == ["filed"]
+
+
+async def test_a_plugin_that_breaks_over_a_definition_makes_it_a_mistake():
+    async with commanded() as (_, tell):
+        event = definition("new", schedule_type="test.at", schedule_config={"epochs": [1e300]})
+        refusal = await refused(tell("events/create", event=event), code="invalid_format")
+    assert refusal.message.startswith("cannot be checked: OverflowError")
 
 
 async def test_all_mistakes_of_a_definition_are_told_at_once():

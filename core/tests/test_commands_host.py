@@ -13,7 +13,7 @@ from alicia_scheduler.api import Caller, CommandError, Permission, Status
 from alicia_scheduler.control.control import Control
 from alicia_scheduler.kernel import halting
 from alicia_scheduler.kernel.definitions import save_event
-from alicia_scheduler.testing.host import running_host
+from alicia_scheduler.testing.configured import running_host
 from alicia_scheduler.testing.kernel import make_event, running_kernel
 
 ADMIN = Caller(door="python", name="tester", permission=Permission.ADMIN)

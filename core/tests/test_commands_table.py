@@ -11,7 +11,7 @@ from alicia_scheduler.api import Caller, CommandError, Permission
 from alicia_scheduler.control.commands import COMMANDS
 from alicia_scheduler.control.control import Control
 from alicia_scheduler.control.schema import answer_schema, arguments_schema, attributes_of
-from alicia_scheduler.testing.host import running_host
+from alicia_scheduler.testing.configured import running_host
 
 ADMIN = Caller(door="python", name="tester", permission=Permission.ADMIN)
 

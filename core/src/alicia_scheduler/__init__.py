@@ -1,6 +1,6 @@
 """Alicia Scheduler: decides *when*; installed plugins decide *what*.
 
-``preview`` and ``ConfigError`` are loaded on first use, so that importing this package costs
+``Host``, ``preview`` and the errors are loaded on first use, so that importing this package costs
 nothing.
 """
 
@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from alicia_scheduler.api.errors import ConfigError
+    from alicia_scheduler.embedding.host import Host, HostClosed
     from alicia_scheduler.host.preview import preview
 
-__all__ = ["ConfigError", "preview"]
+__all__ = ["ConfigError", "Host", "HostClosed", "preview"]
 
 _HOME = {
     "ConfigError": "alicia_scheduler.api.errors",
+    "Host": "alicia_scheduler.embedding.host",
+    "HostClosed": "alicia_scheduler.embedding.host",
     "preview": "alicia_scheduler.host.preview",
 }
 

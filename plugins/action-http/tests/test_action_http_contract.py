@@ -6,14 +6,16 @@ from contextlib import asynccontextmanager
 import pytest
 
 from alicia_action_http import alicia_action_types
-from alicia_scheduler.testing.context import TestContext
-from alicia_scheduler.testing.contracts import ActionContract
+from alicia_scheduler.testing import ActionContract, TestContext
 from alicia_scheduler.testing.web import WebServer, answer
 
 
 def answer_or_wait(connection, line):
     if "/slow" in line:
         time.sleep(5)
+    if "/refused" in line:
+        answer("403 Forbidden")(connection, line)
+        return
     answer(body=b'{"state": "ON"}')(connection, line)
 
 
@@ -36,3 +38,6 @@ class TestHttpRequest(ActionContract):
 
     def slow(self):
         return {"url": self.server.url("/slow")}
+
+    def failing(self):
+        return {"url": self.server.url("/refused")}

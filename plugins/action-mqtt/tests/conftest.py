@@ -11,9 +11,6 @@ from alicia_action_mqtt.publish import open_publish
 from alicia_mqtt import MqttConfig, open_mqtt
 from alicia_scheduler.api import MqttConnection
 from alicia_scheduler.testing.context import TestContext
-from alicia_scheduler.testing.mosquitto import mosquitto
-
-__all__ = ["mosquitto"]
 
 NOW = datetime(2026, 3, 1, 6, 30, 0, 250_000, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from alicia_action_mqtt import alicia_action_types
-from alicia_scheduler.testing.contracts import ActionContract
+from alicia_scheduler.testing import ActionContract
 
 
 class TestMqttPublish(ActionContract):
@@ -25,3 +25,6 @@ class TestMqttPublish(ActionContract):
 
     def slow(self):
         return {**self.quick(), "ack": {"topic": "home/lamp/never", "timeout": 30}}
+
+    def failing(self):
+        return {**self.quick(), "ack": {"topic": "home/lamp/never", "timeout": 0.2}}

@@ -3,8 +3,7 @@
 from contextlib import asynccontextmanager
 
 from alicia_action_script import alicia_action_types
-from alicia_scheduler.testing.context import TestContext
-from alicia_scheduler.testing.contracts import ActionContract
+from alicia_scheduler.testing import ActionContract, TestContext
 
 
 class TestScriptExecution(ActionContract):
@@ -20,3 +19,6 @@ class TestScriptExecution(ActionContract):
 
     def slow(self):
         return {"command": ["sleep", "30"]}
+
+    def failing(self):
+        return {"command": ["false"]}

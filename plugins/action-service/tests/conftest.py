@@ -30,9 +30,7 @@ from alicia_action_service.home_assistant import connection as connection_module
 from alicia_mqtt import MqttConfig, open_mqtt
 from alicia_scheduler.api import EventExecution, MqttConnection
 from alicia_scheduler.testing.context import TestContext
-from alicia_scheduler.testing.mosquitto import mosquitto, until_connected
-
-__all__ = ["mosquitto"]
+from alicia_scheduler.testing.mosquitto import until_connected
 
 TOKEN = "token-canary-4711"
 EXECUTION = EventExecution(
@@ -160,6 +158,12 @@ class Home:
             nursery.start_soon(self.on_call, talk, command)
         else:
             await talk.refuse(command, "unknown_command")
+
+
+@pytest.fixture
+def home_class():
+    """The class of a scripted Home Assistant, for a test that runs it itself."""
+    return Home
 
 
 @pytest.fixture

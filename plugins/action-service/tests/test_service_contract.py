@@ -5,8 +5,7 @@ from contextlib import asynccontextmanager
 import trio
 
 from alicia_action_service import alicia_action_types
-from alicia_scheduler.testing.context import TestContext
-from alicia_scheduler.testing.contracts import ActionContract
+from alicia_scheduler.testing import ActionContract, TestContext
 
 
 async def blink(data, _execution):
@@ -32,3 +31,6 @@ class TestServiceCall(ActionContract):
 
     def slow(self):
         return {"service": "lamp.sleep"}
+
+    def failing(self):
+        return {"service": "lamp.unknown"}

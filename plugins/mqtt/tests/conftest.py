@@ -11,9 +11,6 @@ import pytest
 from alicia_mqtt import MqttConfig, open_mqtt
 from alicia_scheduler.api import MqttConnection
 from alicia_scheduler.testing.context import TestContext
-from alicia_scheduler.testing.mosquitto import mosquitto
-
-__all__ = ["mosquitto"]
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ from alicia_scheduler.api.walltime import (
     reading_at,
 )
 
-API_VERSION = (1, 0)
+API_VERSION = (1, 1)
 
 __all__ = [
     "API_VERSION",

@@ -8,7 +8,7 @@ and must let ``trio.Cancelled`` pass.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -128,6 +128,23 @@ class PluginContext(Protocol):
 
     def run_sync(self, function: Callable[..., T], *args: Any) -> Awaitable[T]:
         """Run blocking code in a thread; on cancellation the thread is abandoned."""
+        ...
+
+    def run_asyncio(
+        self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any
+    ) -> Awaitable[T]:
+        """Await ``function(*args)`` in this plugin's own asyncio loop, which runs in a thread.
+
+        All calls of a plugin share the loop, so what one opens (an ``aiohttp`` session) another
+        can use. The loop is started with the first call, and closed after everything that the
+        plugin opened. What the function raises is raised here.
+
+        On cancellation the asyncio task is cancelled, and its end is waited for, five seconds at
+        the most. Added in API 1.1.
+
+        Raises:
+            RuntimeError: the asyncio task was cancelled from within.
+        """
         ...
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from alicia_scheduler.cli.output import print_json, print_table
+from alicia_scheduler.cli.plugincheck import check_plugin
 from alicia_scheduler.host.discovery import find_candidates
 from alicia_scheduler.host.loader import PluginRecord, load_plugins
 
@@ -14,6 +15,9 @@ __all__ = ["plugins"]
 @click.group()
 def plugins() -> None:
     """Installed plugins."""
+
+
+plugins.add_command(check_plugin)
 
 
 @plugins.command("list")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +15,7 @@ import trio
 from alicia_scheduler.api.control import Commands
 from alicia_scheduler.api.errors import ServiceUnavailable
 from alicia_scheduler.api.model import EventExecution
+from alicia_scheduler.host.asyncio_threads import AsyncioThreads
 from alicia_scheduler.host.loader import PluginRecord
 from alicia_scheduler.host.progress import Progress
 from alicia_scheduler.host.secrets.vault import Secrets
@@ -78,6 +79,7 @@ class Surroundings:
         calls: None until the kernel is there.
         commands: None until the schedule runs, and where nobody answers commands.
         parts: the names of those that have not ended, for people.
+        asyncio: the loops of plugins that use asyncio libraries.
     """
 
     instance: str
@@ -89,6 +91,7 @@ class Surroundings:
     calls: Calls | None = None
     commands: Commands | None = None
     parts: set[str] = field(default_factory=set)
+    asyncio: AsyncioThreads = field(default_factory=AsyncioThreads)
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
@@ -144,3 +147,6 @@ class HostContext:
 
     async def run_sync(self, function: Callable[..., T], *args: Any) -> T:
         return await trio.to_thread.run_sync(function, *args, abandon_on_cancel=True)
+
+    async def run_asyncio(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+        return await self._surroundings.asyncio.of(self.plugin).run(function, *args)

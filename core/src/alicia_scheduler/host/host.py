@@ -190,6 +190,7 @@ class Host:
         async with (
             SqliteStore.open(store_file) as store,
             Records.running(store, self.notifier, self.clock, journal=journal) as records,
+            surroundings.asyncio.running(),
             services_running(checked.services, surroundings) as services,
             sinks_running(checked.sinks, surroundings, records) as sinks,
             actions.running(),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+import weakref
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import trio
 
-from alicia_scheduler.api import EventExecution, Permanent, ServiceUnavailable
+from alicia_scheduler.api import Commands, EventExecution, Permanent, ServiceUnavailable
+from alicia_scheduler.host.asyncio_threads import AsyncioThread
 
 __all__ = ["TestContext"]
 
@@ -30,9 +33,12 @@ class TestContext:
     Attributes:
         service_calls: what :meth:`call_service` calls with data and execution, by name.
         told: what :meth:`progress` told, as pairs of execution id and line.
+        answering: who answers commands, or None.
     """
 
     __test__ = False  # its name begins as pytest's test classes do
+
+    _watchers: ClassVar[list[set[type[Any]]]] = []
 
     def __init__(
         self,
@@ -48,10 +54,36 @@ class TestContext:
         self.state_dir = state_dir
         self.logger = logging.getLogger(f"alicia_scheduler.plugin.{plugin}")
         self.services = services or {}
+        self.answering: Commands | None = None
         self.settings = settings
         self.told: list[tuple[str, str]] = []
         self.service_calls: dict[str, Callable[[Any, EventExecution], Awaitable[object]]] = {}
+        self._asyncio = AsyncioThread(plugin)
+        weakref.finalize(self, self._asyncio.close)
         self.instant = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+    @classmethod
+    @contextmanager
+    def watching(cls) -> Iterator[set[type[Any]]]:
+        """Note the contracts of all services that are asked for while the block is open."""
+        asked: set[type[Any]] = set()
+        cls._watchers.append(asked)
+        try:
+            yield asked
+        finally:
+            # By identity: two sets may hold the same.
+            cls._watchers[:] = [each for each in cls._watchers if each is not asked]
+
+    @property
+    def commands(self) -> Commands:
+        """Who answers commands: ``answering``.
+
+        Raises:
+            ServiceUnavailable: nobody does.
+        """
+        if self.answering is None:
+            raise ServiceUnavailable("commands are not answered: no host in this test")
+        return self.answering
 
     def now(self) -> datetime:
         """``instant``, which stands until a test moves it."""
@@ -63,6 +95,8 @@ class TestContext:
         Raises:
             ServiceUnavailable: none was given.
         """
+        for asked in self._watchers:
+            asked.add(contract)
         if contract not in self.services:
             raise ServiceUnavailable(f"{contract.__name__} is not available: no host in this test")
         return self.services[contract]  # type: ignore[return-value]  # the test chose it to fit
@@ -86,3 +120,8 @@ class TestContext:
     async def run_sync(self, function: Callable[..., T], *args: Any) -> T:
         """Run ``function`` in a thread, as the host does."""
         return await trio.to_thread.run_sync(function, *args, abandon_on_cancel=True)
+
+    async def run_asyncio(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+        """Await ``function`` in an asyncio loop, as the host does; the loop ends with this
+        context."""
+        return await self._asyncio.run(function, *args)

@@ -1,7 +1,8 @@
 """A real Mosquitto for tests of the wire, and a client that watches it from outside.
 
-:func:`mosquitto` is a pytest fixture; import it in a ``conftest.py``. :class:`Recorder` is an
-independent client (paho), so that what a test sees never passes the code under test.
+The fixture ``mosquitto`` (:mod:`alicia_scheduler.testing.plugin`) gives a running one.
+:class:`Recorder` is an independent client (paho), so that what a test sees never passes the code
+under test.
 
 Where Mosquitto is missing the tests are skipped with a plain sentence, unless
 ``ALICIA_REQUIRE_MOSQUITTO`` is set: then they fail. The verbs that start and stop the process
@@ -16,17 +17,15 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import msgspec
 import paho.mqtt.client as paho
-import pytest
 import trio
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -40,7 +39,6 @@ __all__ = [
     "Recorder",
     "find_mosquitto",
     "free_port",
-    "mosquitto",
     "until_connected",
 ]
 
@@ -281,20 +279,3 @@ class Recorder:
                 )
             )
             self._arrived.notify_all()
-
-
-@pytest.fixture
-def mosquitto() -> Iterator[Mosquitto]:
-    """A running Mosquitto on a free port, gone at the end of the test."""
-    if find_mosquitto() is None:
-        message = "mosquitto is not installed (Debian: sudo apt install mosquitto)"
-        if os.environ.get("ALICIA_REQUIRE_MOSQUITTO"):
-            pytest.fail(message)
-        pytest.skip(message)
-    with tempfile.TemporaryDirectory(prefix="alicia-mosquitto-") as directory:
-        broker = Mosquitto(Path(directory))
-        broker.start()
-        try:
-            yield broker
-        finally:
-            broker.kill()

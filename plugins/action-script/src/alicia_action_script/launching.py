@@ -165,8 +165,11 @@ class Launcher:
                     start_new_session=True,
                     cwd="/",
                 )
-            except OSError as error:
-                await control.aclose()
+            except BaseException as error:
+                with trio.CancelScope(shield=True):
+                    await control.aclose()
+                if not isinstance(error, OSError):
+                    raise
                 raise Retryable(
                     f"the launcher of programs does not start: {error}",
                     error_class="launcher_lost",

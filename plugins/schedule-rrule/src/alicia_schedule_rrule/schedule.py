@@ -82,6 +82,7 @@ class RRuleSchedule:
     """Runs at the readings of a rule, and at some more.
 
     Attributes:
+        before: an instant (aware UTC) before all slots.
         by_rule: what the rule gives.
         until: the last instant (aware UTC) for it, or None.
         by_date: the readings that were added.
@@ -90,6 +91,7 @@ class RRuleSchedule:
         label: for people.
     """
 
+    before: datetime
     by_rule: RuleReadings
     until: datetime | None
     by_date: DateReadings
@@ -119,6 +121,7 @@ class RRuleSchedule:
         except ConfigError as error:
             raise error.under("rrule") from None
         schedule = cls(
+            _before(dtstart, added),
             RuleReadings(occurrences, last, excluded),
             rule.until,
             DateReadings(added),
@@ -127,7 +130,7 @@ class RRuleSchedule:
             BY_DATE.with_rules(context.dst_gap, context.dst_overlap),
             f"{config.rrule} from {dtstart:%Y-%m-%d %H:%M:%S} ({zone.key})",
         )
-        if schedule.next_after(_before(dtstart, added)) is None:
+        if schedule.next_after(schedule.before) is None:
             raise ConfigError(
                 "nothing ever occurs by this rule",
                 path=("rrule",),
@@ -137,6 +140,8 @@ class RRuleSchedule:
 
     def next_after(self, instant: datetime) -> datetime | None:
         """The first slot strictly later than ``instant``."""
+        # Nobody need walk the centuries up to the first one.
+        instant = max(instant, self.before)
         ruled = next_instant(self.by_rule, instant, self.zone, self.rule_policy)
         if ruled is not None and self.until is not None and ruled > self.until:
             ruled = None

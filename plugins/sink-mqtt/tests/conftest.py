@@ -1,7 +1,0 @@
-"""What the tests of the sink share."""
-
-from __future__ import annotations
-
-from alicia_scheduler.testing.mosquitto import mosquitto
-
-__all__ = ["mosquitto"]
