@@ -37,7 +37,7 @@ def bring_readme(_app: Sphinx, page: str, source: list[str]) -> None:
         readme = (ROOT / "plugins" / page.removeprefix(PLUGINS) / "README.md").read_text()
         readme = re.sub(r"\]\(\.\./([a-z-]+)/README\.md", r"](\1.md", readme)
         readme = readme.replace("](../../docs/", f"]({up}")
-        source[0] = readme + "\n" + source[0].partition("\n")[2]
+        source[0] = readme + "\n" + "".join(source[0].partition("## ")[1:])
     source[0] = re.sub(
         r"\]\((?:\.\./)+plugins/([a-z-]+)/README\.md", rf"]({up}{PLUGINS}\1.md", source[0]
     )

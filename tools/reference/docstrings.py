@@ -33,13 +33,13 @@ def prose_of(thing: Any) -> Prose:
     # What follows a section without being indented belongs to the prose.
     rest = [parts[0]]
     for name, body in zip(parts[1::2], parts[2::2], strict=True):
-        match = re.match(r"(?s)((?:    .*?\n|    .*\Z|\n)*)(.*)", body)
-        assert match is not None
-        items = inspect.cleandoc(match[1])
+        indented = re.compile(r"(?:    .*(?:\n|\Z)|\n)*").match(body)
+        end = indented.end() if indented else 0
+        items = inspect.cleandoc(body[:end])
         named = [(item[1], flat(item[2])) for item in ITEM.finditer(items)]
         whole = name in {"Returns", "Yields"} or not named
         sections[name] = [("", flat(items))] if whole else named
-        rest.append(match[2])
+        rest.append(body[end:])
     return Prose(markdown("\n".join(rest)), sections)
 
 

@@ -13,9 +13,9 @@ from types import ModuleType
 from typing import Any
 
 import msgspec
+from tools.reference.docstrings import attributes, flat, prose_of
 
 import alicia_scheduler.api
-from tools.reference.docstrings import attributes, flat, prose_of
 
 __all__ = ["PAGES", "interface_pages", "public_names"]
 
@@ -125,9 +125,7 @@ def _meaning_of_constant(name: str, module: ModuleType) -> str:
         return "Marks a function of a plugin as the implementation of the hook it is named after."
     if name == "hookspec":
         return "Marks a hook of the host. Plugins need it not."
-    found = re.search(
-        rf'(?ms)^{name}(?::[^\n]*?)? = .*?\n"""(.*?)"""', inspect.getsource(module)
-    )
+    found = re.search(rf'(?ms)^{name}(?::[^\n]*?)? = .*?\n"""(.*?)"""', inspect.getsource(module))
     if found:
         return flat(found[1])
     return f"`{getattr(module, name)!r}`"
@@ -154,9 +152,7 @@ def _arguments(sections: dict[str, list[tuple[str, str]]]) -> Iterator[str]:
 
 def _choices(kind: type[enum.Enum]) -> str:
     meanings = attributes(kind) | _texts_below(kind)
-    rows = "\n".join(
-        f"| `{each.value}` | {_upper(meanings.get(each.name, ''))} |" for each in kind
-    )
+    rows = "\n".join(f"| `{each.value}` | {_upper(meanings.get(each.name, ''))} |" for each in kind)
     if not any(each.name in meanings for each in kind):
         return "Values: " + ", ".join(f"`{each.value}`" for each in kind) + "."
     return f"| value | meaning |\n| --- | --- |\n{rows}"

@@ -6,8 +6,9 @@ import typing
 from collections.abc import Iterator
 from typing import Any
 
-from alicia_scheduler.config.convert import json_schema
 from tools.reference.docstrings import attributes
+
+from alicia_scheduler.config.convert import json_schema
 
 __all__ = ["described_schema"]
 
@@ -19,7 +20,7 @@ def described_schema(cls: type[Any]) -> dict[str, Any]:
         component = schema.get("$defs", {}).get(each.__name__, {})
         for name, meaning in attributes(each).items():
             if name in component.get("properties", {}):
-                component["properties"][name].setdefault("description", meaning)
+                component["properties"][name]["description"] = meaning
     return schema
 
 

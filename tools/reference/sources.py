@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["emitted_keys", "emitted_types", "error_classes"]
+__all__ = ["emitted_keys", "emitted_types", "error_classes", "refusal_codes", "trouble_classes"]
 
 ROOT = Path(__file__).parents[2]
 TELLERS = {"emit", "Told", "about_event"}
@@ -41,8 +41,7 @@ def emitted_keys() -> dict[str, set[str]]:
 
 
 def error_classes() -> dict[str, set[str]]:
-    """Each ``error_class`` and ``class`` of an ``error`` that a literal names, with the
-    distributions that use it."""
+    """Each ``error_class`` of a failed execution that a literal names, with who uses it."""
     found: dict[str, set[str]] = {}
     for project in ("core", *(f"plugins/{path.name}" for path in (ROOT / "plugins").iterdir())):
         owner = "core" if project == "core" else project.partition("/")[2]
@@ -50,6 +49,38 @@ def error_classes() -> dict[str, set[str]]:
             for name in _classes(tree):
                 found.setdefault(name, set()).add(owner)
     return found
+
+
+def refusal_codes() -> set[str]:
+    """Every code of a refused command that the sources of the core name."""
+    found = _calls({"CommandError"})
+    return {name for call in found if call.args for name in _texts(call.args[0])}
+
+
+def trouble_classes() -> set[str]:
+    """Every ``class`` of a notification ``error``."""
+    kinds = {
+        name
+        for call in _calls({"error", "about_error"})
+        for keyword in call.keywords
+        if keyword.arg == "kind"
+        for name in _texts(keyword.value)
+    }
+    tables = [data for name, data in _told() if name == "error" and isinstance(data, ast.Dict)]
+    for table in tables:
+        for key, value in zip(table.keys, table.values, strict=True):
+            if isinstance(key, ast.Constant) and key.value == "class":
+                kinds.update(_texts(value))
+    return kinds
+
+
+def _calls(names: set[str]) -> Iterator[ast.Call]:
+    for tree in _trees("core/src/alicia_scheduler"):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+                if called in names:
+                    yield node
 
 
 def _classes(tree: ast.Module) -> Iterator[str]:
@@ -70,14 +101,9 @@ def _texts(node: ast.expr) -> Iterator[str]:
 
 
 def _told() -> Iterator[tuple[str, ast.expr | None]]:
-    for tree in _trees("core/src/alicia_scheduler"):
-        for node in ast.walk(tree):
-            if not isinstance(node, ast.Call) or not node.args:
-                continue
-            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
-            if called in TELLERS:
-                for name in _texts(node.args[0]):
-                    yield name, node.args[1] if len(node.args) > 1 else None
+    for call in _calls(TELLERS):
+        for name in _texts(call.args[0]) if call.args else ():
+            yield name, call.args[1] if len(call.args) > 1 else None
 
 
 def _trees(folder: str) -> Iterator[ast.Module]:

@@ -99,7 +99,9 @@ def _bounds(field: dict[str, Any]) -> str:
 def key_table(keys: list[Key]) -> str:
     """Keys as a table of Markdown."""
     rows = ["| key | is | default | meaning |", "| --- | --- | --- | --- |"]
-    rows += [f"| `{key.name}` | {key.kind} | {key.default} | {_upper(key.meaning)} |" for key in keys]
+    rows += [
+        f"| `{key.name}` | {key.kind} | {key.default} | {_upper(key.meaning)} |" for key in keys
+    ]
     return "\n".join(rows)
 
 
