@@ -64,12 +64,12 @@ def public_names(module: ModuleType) -> list[str]:
     if module.__name__.endswith(".hookspecs"):
         # The hooks themselves are called by pluggy and imported by nobody.
         names += [name for name in vars(module) if name.startswith("alicia_")]
-    return [
-        name
-        for name in names
-        if getattr(getattr(module, name), "__module__", module.__name__)
-        in {module.__name__, "pluggy._hooks"}
-    ]
+    return [name for name in names if not _passed_on(getattr(module, name), module)]
+
+
+def _passed_on(thing: Any, module: ModuleType) -> bool:
+    home = str(getattr(thing, "__module__", ""))
+    return home.startswith("alicia_scheduler.") and home != module.__name__
 
 
 def interface_pages() -> dict[str, str]:

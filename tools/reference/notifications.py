@@ -228,7 +228,7 @@ def notifications_page() -> str:
     parts = [INTRODUCTION.strip()]
     for name, told in NOTIFICATIONS.items():
         # One that a plugin system to come will emit is not told about before it does.
-        if name not in there and name != "execution_timed_out":
+        if name not in there:
             continue
         parts += [f"## {name}", told.when]
         if isinstance(told.data, str):

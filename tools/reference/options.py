@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from tools.reference.docstrings import flat
@@ -39,6 +40,7 @@ what is installed.
 TOC = "\n```{toctree}\n:glob:\n:hidden:\n\n*\n```"
 
 
+@cache
 def first_party() -> dict[str, PluginRecord]:
     """The plugins of this repository by their folder.
 

@@ -12,7 +12,7 @@ __all__ = ["emitted_keys", "emitted_types", "error_classes", "refusal_codes", "t
 
 ROOT = Path(__file__).parents[2]
 TELLERS = {"emit", "Told", "about_event"}
-EVENT_TYPE = re.compile(r"(event|execution|scheduler|host)_[a-z_]*(ed|ing|output)")
+EVENT_TYPE = re.compile(r"(event|execution|scheduler|host)_[a-z_]*(ed|ing|out|output)")
 """What else in the kernel and the host is an event type, where it goes through a variable."""
 
 
