@@ -12,6 +12,7 @@ import msgspec
 from alicia_scheduler.api import ConfigError
 from alicia_scheduler.api.zones import load_timezone
 from alicia_scheduler.config.calendars import read_calendar
+from alicia_scheduler.config.control import ControlSettings, read_control
 from alicia_scheduler.config.convert import convert_all
 from alicia_scheduler.config.document import Document
 from alicia_scheduler.config.includes import merged, read_included
@@ -26,6 +27,7 @@ Table = dict[str, Any]
 TABLES = (
     "scheduler",
     "history",
+    "control",
     "services",
     "sinks",
     "events",
@@ -45,6 +47,7 @@ class Configuration:
         file: the file, as it was given.
         settings: ``[scheduler]``; defaults where it is wrong, so that checking can go on.
         history: ``[history]``, likewise.
+        control: ``[control]``, likewise.
         services: ``[services.<name>]`` by name.
         sinks: ``[sinks.<name>]`` by name.
         events: ``[events.<id>]`` by id.
@@ -59,6 +62,7 @@ class Configuration:
     file: Path
     settings: Settings
     history: HistorySettings
+    control: ControlSettings
     services: dict[str, Table]
     sinks: dict[str, Table]
     events: dict[str, Table]
@@ -120,6 +124,7 @@ def configuration(document: Document) -> Configuration:
         settings=settings,
         history=convert_all(data.get("history", {}), HistorySettings, issues, path=("history",))
         or HistorySettings(),
+        control=read_control(data.get("control", {}), folder, issues),
         services=_named_tables(data, "services", issues),
         sinks=_named_tables(data, "sinks", issues),
         events=_named_tables(data, "events", issues),
