@@ -54,6 +54,7 @@ docs: $(VENV)/.docs ## make the documentation in docs/_build; every warning is a
 reference: $(VENV)/.runs ## make the pages of docs/reference anew that are made of the code
 	@$(BIN)/python -m tools.reference
 	@$(BIN)/python -m alicia_scheduler.control.reference > docs/reference/commands.md
+	@$(BIN)/python tools/cli_reference.py
 
 lint: $(VENV)/.tests ## ruff and mypy --strict on everything
 	@$(BIN)/ruff check .

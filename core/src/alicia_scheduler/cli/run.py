@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from types import FrameType
+from typing import NoReturn
 
 import click
 import trio
@@ -15,7 +18,7 @@ import trio
 from alicia_scheduler.api.control import Caller, CommandError, Permission
 from alicia_scheduler.api.errors import StoreError
 from alicia_scheduler.api.model import Notification
-from alicia_scheduler.cli.configured import findings_of, load_checked, warnings_of
+from alicia_scheduler.cli.configured import Start, findings_of, load_checked, warnings_of
 from alicia_scheduler.cli.output import fail
 from alicia_scheduler.config.load import Configuration
 from alicia_scheduler.control.control import Control
@@ -23,6 +26,7 @@ from alicia_scheduler.control.doors import doors_open
 from alicia_scheduler.foresight.lint import Finding
 from alicia_scheduler.host.host import Host
 from alicia_scheduler.host.lastresort import LastResort
+from alicia_scheduler.host.quarantine import ALL
 from alicia_scheduler.host.secrets.redaction import keep_secrets_out
 from alicia_scheduler.host.servicemanager import ServiceManager
 
@@ -50,15 +54,52 @@ ENDS = {
 }
 
 
-@click.command()
+class RunCommand(click.Command):
+    """``--no-plugins`` may stand alone or with names; click knows only one of the two."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        alone = "--no-plugins"
+        return super().parse_args(ctx, [f"{alone}={ALL}" if arg == alone else arg for arg in args])
+
+
+@click.command(cls=RunCommand)
 @click.argument("config", type=click.Path())
-def run(config: str) -> None:
+@click.option(
+    "--no-plugins",
+    "without",
+    metavar="[=NAME,...]",
+    envvar="ALICIA_NO_PLUGINS",
+    default="",
+    help="Leave out these plugins; without names, all but Alicia's own.",
+)
+def run(config: str, without: str) -> None:
     """Run the events of the configuration file CONFIG until SIGINT (Ctrl-C) or SIGTERM.
 
     On a signal nothing new starts, running executions get drain_timeout to end, and the exit
     code is 0. A second signal cancels what still runs and ends the host at once.
     """
-    configuration, registry, checked = load_checked(config)
+    start = Start()
+    names = [name.strip() for name in without.split(",") if name.strip()]
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, partial(_leave, start))
+    try:
+        _run(config, names, start)
+    except (SystemExit, click.ClickException):
+        # Whatever kept it from starting was said, and is no plugin's fault.
+        start.withdraw()
+        raise
+
+
+def _leave(start: Start, _number: int, _frame: FrameType | None) -> NoReturn:
+    """A signal before the host listens to them: nothing runs yet, and nobody is to blame."""
+    try:
+        start.withdraw()
+    finally:
+        os._exit(0)
+
+
+def _run(config: str, without: list[str], start: Start) -> None:
+    configuration, registry, checked = load_checked(config, without=without, start=start)
     logging.basicConfig(
         level=configuration.settings.log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
@@ -77,6 +118,7 @@ def run(config: str) -> None:
         state_dir=configuration.state_dir,
         history=configuration.history,
         configuration=configuration,
+        remembered=start.remembered,
     )
     tally: Counter[str] = Counter()
     host.notifier.listen(lambda notification: _count(tally, notification))
@@ -88,6 +130,7 @@ def run(config: str) -> None:
         trio.run(_until_signal, host, configuration, look_ahead, resort, manager)
     except* StoreError as group:
         fail("; ".join(str(error) for error in _leaves(group)))
+    start.ended(host.started.is_set())
     ended = ", ".join(f"{count} {word}" for word, count in tally.items())
     click.echo(f"stopped; executions in this run: {ended or 'none'}", err=True)
 

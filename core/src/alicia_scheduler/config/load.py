@@ -17,6 +17,7 @@ from alicia_scheduler.config.convert import convert_all
 from alicia_scheduler.config.document import Document
 from alicia_scheduler.config.includes import merged, read_included
 from alicia_scheduler.config.limits import read_limits
+from alicia_scheduler.config.pluginlist import split_plugins
 from alicia_scheduler.config.secrets import SecretSource, secret_sources
 from alicia_scheduler.config.settings import HistorySettings, Settings, check_timezone
 from alicia_scheduler.config.wording import found, quote, suggest
@@ -52,6 +53,7 @@ class Configuration:
         sinks: ``[sinks.<name>]`` by name.
         events: ``[events.<id>]`` by id.
         plugins: ``[plugins.<name>]`` by name.
+        disabled: names of plugins that ``[plugins]`` disables.
         calendars: the days of ``[calendars.<name>]`` by name.
         secrets: where the values of ``[secrets]`` come from, by name.
         limits: the capacity of ``[limits.<name>]`` by name.
@@ -67,6 +69,7 @@ class Configuration:
     sinks: dict[str, Table]
     events: dict[str, Table]
     plugins: dict[str, Table]
+    disabled: frozenset[str] = frozenset()
     calendars: dict[str, frozenset[date]]
     secrets: dict[str, SecretSource]
     limits: dict[str, int]
@@ -118,6 +121,7 @@ def configuration(document: Document) -> Configuration:
         if key not in TABLES:
             issues.append(_unknown(key, value))
     settings = _settings(data.get("scheduler", {}), issues)
+    plugins, disabled = split_plugins(data.get("plugins", {}), issues)
     folder, zone = Path(document.name).parent, load_timezone(settings.timezone)
     loaded = Configuration(
         file=Path(document.name),
@@ -128,7 +132,8 @@ def configuration(document: Document) -> Configuration:
         services=_named_tables(data, "services", issues),
         sinks=_named_tables(data, "sinks", issues),
         events=_named_tables(data, "events", issues),
-        plugins=_named_tables(data, "plugins", issues),
+        plugins=_named_tables({"plugins": plugins}, "plugins", issues),
+        disabled=disabled,
         calendars={
             name: read_calendar(name, table, folder, issues, zone)
             for name, table in _named_tables(data, "calendars", issues).items()

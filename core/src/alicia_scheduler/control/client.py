@@ -308,4 +308,5 @@ def _refusal(error: dict[str, Any]) -> CommandError:
         error["message"],
         hint=error.get("hint"),
         path=tuple(error.get("path", ())),
+        details=error.get("details"),
     )

@@ -48,8 +48,8 @@ async def doors_open(control: Control, settings: ControlSettings, state_dir: Pat
     await host.started.wait()
     async with trio.open_nursery() as nursery:
         socket_file = state_dir / SOCKET_FILE
-        serve = partial(serve_unix, surroundings, socket_file, control.answering.set)
-        nursery.start_soon(_kept_open, f"the socket {socket_file}", serve)
+        by_socket = partial(serve_unix, surroundings, socket_file, opened=control.answering.set)
+        nursery.start_soon(_kept_open, f"the socket {socket_file}", by_socket)
         if settings.addresses:
             tcp = TcpDoor(surroundings, state_dir, host.clock)
             nursery.start_soon(tcp.end_revoked)

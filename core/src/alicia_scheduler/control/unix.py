@@ -30,14 +30,14 @@ up a program that has gone wild, not its user."""
 
 
 async def serve_unix(
-    surroundings: Surroundings, path: Path, opened: Callable[[], object] = lambda: None
+    surroundings: Surroundings, path: Path, *, opened: Callable[[], object] = lambda: None
 ) -> None:
     """Answer commands on the Unix socket ``path`` until cancelled; then remove the socket.
 
     The socket has the rights 0600, and the peer must be the same user or root.
 
     Args:
-        opened: called when the socket is there.
+        opened: called once the socket can be connected to.
 
     Raises:
         OSError: the socket cannot be made.
@@ -56,6 +56,7 @@ async def serve_unix(
             finally:
                 await trio.aclose_forcefully(stream)
 
+    opened()
     try:
         await trio.serve_listeners(handle, [listener])
     finally:
