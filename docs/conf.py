@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
 
 project = "Alicia Scheduler"
@@ -45,4 +46,6 @@ def bring_readme(_app: Sphinx, page: str, source: list[str]) -> None:
 
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
+    for language in ("crontab", "websocket"):
+        app.add_lexer(language, TextLexer)
     app.connect("source-read", bring_readme)

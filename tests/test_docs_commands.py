@@ -1,7 +1,6 @@
 """The commands that the documentation shows, played page by page as a reader would."""
 
 import pytest
-
 from tests.manual.fences import ROOT, fences, pages
 from tests.manual.stage import Stage
 
@@ -20,7 +19,7 @@ def played_pages():
             yield pytest.param(found, id=name.removeprefix("docs/"))
 
 
-@pytest.mark.parametrize("found", played_pages())
+@pytest.mark.parametrize("found", list(played_pages()))
 def test_the_commands_of_a_page_work_one_after_the_other(found, tmp_path):
     stage = Stage(tmp_path)
     try:
@@ -30,7 +29,7 @@ def test_the_commands_of_a_page_work_one_after_the_other(found, tmp_path):
         stage.close()
 
 
-@pytest.mark.parametrize("page", ELSEWHERE)
+@pytest.mark.parametrize("page", sorted(ELSEWHERE))
 def test_a_page_that_is_played_elsewhere_is(page):
     if (ROOT / page).exists():
         assert page.rpartition("/")[2] in (ROOT / ELSEWHERE[page]).read_text()

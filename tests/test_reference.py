@@ -1,4 +1,4 @@
-"""The reference of the documentation has everything that is public, and is in step with the code."""
+"""The reference has everything that is public, and is in step with the code."""
 
 import importlib
 import pkgutil
@@ -7,15 +7,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-
-import alicia_scheduler.api
-from alicia_scheduler.api.hookspecs import PROJECT_NAME
-from alicia_scheduler.api.model import EventExecution, EventState, ScheduledEvent
-from alicia_scheduler.config.convert import json_schema
-from alicia_scheduler.config.load import TABLES
-from alicia_scheduler.kernel.notifications import about_error
-from tools.reference.docstrings import attributes
 from tools.reference.configuration import CLASSES, keys_of_table
+from tools.reference.docstrings import attributes
 from tools.reference.failures import CLASSES as ERROR_CLASSES
 from tools.reference.failures import CODES, EXITS, TROUBLES
 from tools.reference.notifications import NOTIFICATIONS, fields_of
@@ -28,6 +21,13 @@ from tools.reference.sources import (
     refusal_codes,
     trouble_classes,
 )
+
+import alicia_scheduler.api
+from alicia_scheduler.api.hookspecs import PROJECT_NAME
+from alicia_scheduler.api.model import EventExecution, EventState, ScheduledEvent
+from alicia_scheduler.config.convert import json_schema
+from alicia_scheduler.config.load import TABLES
+from alicia_scheduler.kernel.notifications import about_error
 
 REFERENCE = Path(__file__).parent.parent / "docs/reference"
 

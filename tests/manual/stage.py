@@ -1,4 +1,4 @@
-"""Where the commands of a page are played: a folder, a port, and the programs of this repository."""
+"""Where the commands of a page are played: a folder, a port, the programs of this repository."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 HOME = """\
@@ -24,6 +25,33 @@ schedule_config = { expression = "30 6 * * mon-fri" }
 action = { type = "script_execution", command = ["/bin/true"] }
 """
 """The ``home.toml`` of a page that shows none."""
+
+LAMP = """\
+import contextlib
+
+import msgspec
+
+from alicia_scheduler.api import ActionType, hookimpl
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class Blink:
+    async def run(self, config, execution):
+        return None
+
+
+@contextlib.asynccontextmanager
+async def open_blink(context):
+    yield Blink()
+
+
+@hookimpl
+def alicia_action_types():
+    yield ActionType(name="lamp.blink", config=Options, open=open_blink)
+"""
 
 PATIENCE = 60
 """Seconds until something that should happen counts as not happening."""
@@ -43,7 +71,18 @@ class Stage:
         folder.joinpath("home.toml").write_text(HOME)
         kept = {key: os.environ[key] for key in ("LANG", "TMPDIR") if key in os.environ}
         programs = [str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin"]
+        site = folder / "site"
+        wheel_of_lamp(folder / "wheels")
         self.environment = kept | {
+            # What a page installs is there for its own commands alone.
+            "PYTHONPATH": str(site),
+            "PIP_TARGET": str(site),
+            "PIP_NO_INDEX": "1",
+            "PIP_NO_DEPS": "1",
+            "PIP_FIND_LINKS": str(folder / "wheels"),
+            "PIP_NO_BUILD_ISOLATION": "false",
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "PIP_NO_CACHE_DIR": "1",
             "PATH": ":".join([*programs, "/usr/sbin", "/usr/local/sbin"]),
             "HOME": str(folder),
             "TZ": "Europe/Berlin",
@@ -125,7 +164,7 @@ class Stage:
             self.host = process
             self._wait(lambda: "schedule runs" in output.read_text(), output)
         else:
-            self._wait(lambda: output.exists(), output)
+            self._wait(output.exists, output)
 
     def _need_host(self, fence):
         if "host" in fence.words.split() and self.host is None:
@@ -138,6 +177,22 @@ class Stage:
             assert self.running[-1].poll() is None, said
             assert time.monotonic() < end, said
             time.sleep(0.05)
+
+
+def wheel_of_lamp(folder):
+    """A wheel of ``alicia-lamp``, the plugin of somebody else in the examples."""
+    info = "alicia_lamp-1.0.dist-info"
+    files = {
+        "alicia_lamp.py": LAMP,
+        f"{info}/METADATA": "Metadata-Version: 2.1\nName: alicia-lamp\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": "[alicia_scheduler.plugins]\nlamp = alicia_lamp\n",
+    }
+    files[f"{info}/RECORD"] = "".join(f"{name},,\n" for name in [*files, f"{info}/RECORD"])
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "alicia_lamp-1.0-py3-none-any.whl", "w") as wheel:
+        for name, text in files.items():
+            wheel.writestr(name, text)
 
 
 def _matches(expected, said):

@@ -115,12 +115,12 @@ NOTIFICATIONS: dict[str, Told] = {
     "configuration_reloaded": Told(
         "A new configuration is in force.",
         MESSAGE,
-        {ELSE: "the plan, as [`scheduler/reload`](commands.md#scheduler-reload) answers it"},
+        {ELSE: "the plan, as [`scheduler/reload`](commands.md#schedulerreload) answers it"},
     ),
     "plugins_changed": Told(
         "Plugins came, went or changed their status while the host runs.",
         MESSAGE,
-        {ELSE: "what changed, as [`plugins/rescan`](commands.md#plugins-rescan) answers it"},
+        {ELSE: "what changed, as [`plugins/rescan`](commands.md#pluginsrescan) answers it"},
     ),
     "clock_stepped": Told(
         "The wall clock was set.",
