@@ -34,7 +34,7 @@ def blocks(language):
     return [
         pytest.param(fence.text, id=str(fence))
         for fence in all_fences(language)
-        if fence.file is None or (language == "toml" and fence.file == "home.toml")
+        if fence.file is None
     ]
 
 

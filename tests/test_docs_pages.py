@@ -32,6 +32,7 @@ UNRUN = Counter(
         "needs root and the package index": 1,
         "needs a container engine and its registry": 3,
         "begins a second host": 1,
+        "makes an environment": 1,
         "needs jq": 1,
         "needs mosquitto-clients": 3,
     }
@@ -67,10 +68,17 @@ def test_no_other_blocks_are_left_unrun_than_those_that_are_listed():
 
 
 @pytest.mark.parametrize("page", ALL)
+def test_a_configuration_that_commands_use_is_checked_by_one_of_them(page):
+    found = fences(page)
+    if any(fence.file == "home.toml" for fence in found):
+        assert any("alicia check home.toml" in fence.text for fence in found)
+
+
+@pytest.mark.parametrize("page", ALL)
 def test_every_link_of_a_page_leads_somewhere(page):
     text = re.sub(r"(?ms)^```.*?^```$", "", page.read_text())
     lost = []
-    for target in re.findall(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)", text):
+    for target in re.findall(r"!?\[[^\]]+\]\(([^)\s]+)\)", text):
         if re.match(r"[a-z]+:", target):
             continue
         file, _, anchor = target.partition("#")
