@@ -42,6 +42,9 @@ def bring_readme(_app: Sphinx, page: str, source: list[str]) -> None:
     source[0] = re.sub(
         r"\]\((?:\.\./)+plugins/([a-z-]+)/README\.md", rf"]({up}{PLUGINS}\1.md", source[0]
     )
+    # What else of the repository is linked to is no page here: its path has to do.
+    outside = re.escape(f"{up}../")
+    source[0] = re.sub(rf"\[([^\]]+)\]\({outside}([^.)][^)]*)\)", r"\1 (`\2`)", source[0])
 
 
 def setup(app: Sphinx) -> None:
