@@ -71,6 +71,7 @@ def provide(block, folder, monkeypatch):
 def test_a_toml_block_of_the_documentation_is_a_right_configuration(
     block, registry, tmp_path, monkeypatch
 ):
+    block = block.replace('"…"', '"token"')
     provide(block, tmp_path, monkeypatch)
     loaded = configuration(Document.parse(block, str(tmp_path / "home.toml")))
     checked = check_configuration(loaded, registry, now=datetime.now(UTC))

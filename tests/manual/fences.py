@@ -53,9 +53,9 @@ class Fence(NamedTuple):
 
 
 def pages():
-    """Every page that people read: the documentation and the first screen."""
+    """Every page that people read: the first screen, the documentation, the plugins' own."""
     made = [page for page in DOCS.rglob("*.md") if "_build" not in page.parts]
-    return [ROOT / "README.md", *sorted(made)]
+    return [ROOT / "README.md", *sorted(made), *sorted(ROOT.glob("plugins/*/README.md"))]
 
 
 def fences(page):
