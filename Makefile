@@ -59,7 +59,7 @@ reference: $(VENV)/.runs ## make the pages of docs/reference anew that are made 
 lint: $(VENV)/.tests ## ruff and mypy --strict on everything
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy --strict $(addprefix -p ,$(PACKAGES) benchmarks)
+	@$(BIN)/mypy --strict $(addprefix -p ,$(PACKAGES) benchmarks tools.reference)
 
 format: $(VENV)/.tests ## let ruff format everything
 	@$(BIN)/ruff check --fix .
