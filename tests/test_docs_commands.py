@@ -6,7 +6,10 @@ from tests.manual.stage import Stage
 
 PLAYED = ("sh", "console")
 
-ELSEWHERE = {"docs/howto/migrate-from-cron.md": "tests/test_migrate_from_cron.py"}
+ELSEWHERE = {
+    "docs/howto/migrate-from-cron.md": "tests/test_migrate_from_cron.py",
+    "docs/howto/write-a-plugin.md": "tests/test_write_a_plugin.py",
+}
 """Pages whose commands a test of their own plays."""
 
 
