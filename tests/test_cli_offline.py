@@ -121,7 +121,7 @@ def test_an_address_that_cannot_be_meant_is_wrong_usage(options):
 
 
 def test_the_reference_is_in_step_with_the_commands():
-    assert PAGE.read_text() == page(), "run: make cli-reference"
+    assert PAGE.read_text() == page(), "run: make reference"
 
 
 def test_a_reader_that_goes_away_is_no_error():
