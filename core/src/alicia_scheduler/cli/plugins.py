@@ -6,6 +6,7 @@ import click
 
 from alicia_scheduler.cli.output import print_json, print_table
 from alicia_scheduler.cli.plugincheck import check_plugin
+from alicia_scheduler.cli.pluginnew import new_plugin
 from alicia_scheduler.host.discovery import find_candidates
 from alicia_scheduler.host.loader import PluginRecord, load_plugins
 
@@ -18,6 +19,7 @@ def plugins() -> None:
 
 
 plugins.add_command(check_plugin)
+plugins.add_command(new_plugin)
 
 
 @plugins.command("list")
