@@ -84,7 +84,7 @@ def arguments_of(name):
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
-@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 async def test_a_command_answers_or_refuses_whatever_it_is_given(name, data):
     async with commanded() as (under_test, control):
@@ -110,7 +110,7 @@ NAMES = st.text(alphabet="ab.-", max_size=3).map(lambda rest: f"a{rest}") | st.t
 PATTERNS = st.text(alphabet="abz.*?[]!-", min_size=1, max_size=5)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     names=st.lists(NAMES, unique=True, max_size=12),
     patterns=st.none() | PATTERNS | st.lists(PATTERNS, min_size=1, max_size=3).map(tuple),

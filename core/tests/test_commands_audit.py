@@ -199,6 +199,17 @@ async def test_a_log_that_cannot_be_written_stops_no_command_and_is_told(tmp_pat
     assert caplog.text.count("audit log cannot be written") == 1
 
 
+async def test_a_line_that_was_cut_off_spoils_no_other(tmp_path):
+    (tmp_path / "audit.log").write_text('{"time":1}\n{"ti')
+    log = AuditLog(tmp_path, VirtualClock(), lambda data: data)
+    log.note(ADMIN, "events/pause", {}, "ok")
+    async with log.running():
+        pass
+    first, cut, whole = (tmp_path / "audit.log").read_text().splitlines()
+    assert (first, cut) == ('{"time":1}', '{"ti')
+    assert json.loads(whole)["command"] == "events/pause"
+
+
 async def test_more_than_can_be_written_is_lost_counted_and_said(tmp_path):
     log = AuditLog(tmp_path, VirtualClock(), lambda data: data)
     for number in range(audit.WAITING + 7):

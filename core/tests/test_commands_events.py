@@ -129,6 +129,13 @@ async def test_a_wrong_definition_is_refused_at_its_place(fields, path):
         assert [each["event_id"] for each in (await tell("events/list"))["events"]] == ["filed"]
 
 
+async def test_a_plugin_that_breaks_over_a_definition_makes_it_a_mistake():
+    async with commanded() as (_, tell):
+        event = definition("new", schedule_type="test.at", schedule_config={"epochs": [1e300]})
+        refusal = await refused(tell("events/create", event=event), code="invalid_format")
+    assert refusal.message.startswith("cannot be checked: OverflowError")
+
+
 async def test_all_mistakes_of_a_definition_are_told_at_once():
     async with commanded() as (_, tell):
         event = definition(timeout="x", jitter=-1)

@@ -72,7 +72,14 @@ class Tries:
 
 async def execute(kernel, name, arguments):
     """Give a command to a kernel that runs without a host."""
-    host = SimpleNamespace(kernel=kernel, started=kernel.ready, commands=None)
+    host = SimpleNamespace(
+        kernel=kernel,
+        started=kernel.ready,
+        commands=None,
+        clock=kernel.clock,
+        notifier=kernel.notifier,
+        audit=SimpleNamespace(note=lambda *args: None),
+    )
     caller = Caller(door="test", name="test", permission=Permission.ADMIN)
     return await Control(host).execute(caller, name, arguments)
 
@@ -447,7 +454,7 @@ async def test_an_ended_execution_runs_again_for_the_same_slot_and_names_the_one
         await trio.sleep(1)
         original, again = await under_test.history()
     assert original == failed
-    assert answer["executions"][0]["execution_id"] == again.execution_id
+    assert answer["done"][0]["executions"][0]["execution_id"] == again.execution_id
     assert (again.status, again.trigger) == (Status.COMPLETED, Trigger.RETRY)
     assert again.scheduled_time == failed.scheduled_time
     assert again.retry_of == failed.execution_id

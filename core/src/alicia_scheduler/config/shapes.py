@@ -21,6 +21,7 @@ __all__ = [
     "bare",
     "choices",
     "fields_of",
+    "forbids_unknown",
     "is_object",
     "metas_of",
     "tag_of",
@@ -50,6 +51,12 @@ def is_object(annotation: Any) -> bool:
         or hasattr(annotation, "__dataclass_fields__")
         or hasattr(annotation, "__attrs_attrs__")
     )
+
+
+def forbids_unknown(cls: type[Any]) -> bool:
+    """True when such a class takes no key that it has no field for, whoever makes it of data. A
+    Struct says so; a dataclass or an attrs class is made by the host, which refuses them."""
+    return not issubclass(cls, msgspec.Struct) or cls.__struct_config__.forbid_unknown_fields
 
 
 @lru_cache(maxsize=256)

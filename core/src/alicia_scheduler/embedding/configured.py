@@ -50,7 +50,7 @@ def state_dir_of(loaded: Configuration, chosen: str | Path | None) -> Path | Non
     memory, when neither does."""
     if chosen is not None:
         return Path(chosen).expanduser().resolve()
-    table = loaded.document.data.get("scheduler")
+    table = loaded.documents[0].data.get("scheduler")
     named = isinstance(table, dict) and "state_dir" in table
     return loaded.state_dir if named else None
 

@@ -185,9 +185,12 @@ def _append(path: Path, lines: list[bytes]) -> None:
         size = 0
     if size and size + len(data) > FILE_BYTES:
         _rotate(path)
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "ab", buffering=0) as file:
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "a+b") as file:
         os.fchmod(file.fileno(), 0o600)
+        if file.tell() and os.pread(handle, 1, file.tell() - 1) != b"\n":
+            # A line that a full disk or a crash has cut off stays alone.
+            data = b"\n" + data
         file.write(data)
 
 

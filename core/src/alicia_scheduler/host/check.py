@@ -118,7 +118,11 @@ def check_event(
     found: list[ConfigError] = []
     own = Checked(calendars=checked.calendars, limits=checked.limits, secrets=checked.secrets)
     event = event_from_config(event_id, raw, now=now, origin=origin, issues=found, path=ours)
-    _EventChecker(registry, settings, own, found, now).check(event_id, raw)
+    try:
+        _EventChecker(registry, settings, own, found, now).check(event_id, raw)
+    except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+        problem = f"cannot be checked: {type(error).__name__}: {error}"
+        found.append(ConfigError(problem, path=ours))
     if event is not None:
         _check_names(event, settings, own, found)
     issues = [

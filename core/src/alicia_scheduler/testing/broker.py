@@ -24,25 +24,13 @@ from alicia_scheduler.api import (
     Retryable,
     check_filter,
     check_topic,
+    topic_matches,
 )
 
-__all__ = ["FakeBroker", "FakeConnection", "topic_matches"]
+__all__ = ["FakeBroker", "FakeConnection"]
 
 BUFFER = 1000
 """Messages that wait for one reader at the most; beyond it the oldest are dropped."""
-
-
-def topic_matches(topic_filter: str, topic: str) -> bool:
-    """Whether a topic is among those of a filter (MQTT 5, section 4.7)."""
-    if topic.startswith("$") and topic_filter[:1] in ("#", "+"):
-        return False
-    wanted, levels = topic_filter.split("/"), topic.split("/")
-    for place, level in enumerate(wanted):
-        if level == "#":
-            return True
-        if place >= len(levels) or level not in ("+", levels[place]):
-            return False
-    return len(wanted) == len(levels)
 
 
 class FakeBroker:
@@ -51,6 +39,7 @@ class FakeBroker:
     Attributes:
         published: everything that was published, oldest first.
         refused: topics that are refused, as by a broker's access rules.
+        connects: how often it has been there.
     """
 
     def __init__(self) -> None:
@@ -58,8 +47,10 @@ class FakeBroker:
         self.refused: set[str] = set()
         self._retained: dict[str, MqttMessage] = {}
         self._subscriptions: list[_Subscription] = []
+        self.connects = 1
         self._back = trio.Event()
         self._back.set()
+        self._gone = trio.Event()
 
     @property
     def here(self) -> bool:
@@ -70,14 +61,22 @@ class FakeBroker:
         """Answer nobody, until :meth:`come_back`."""
         if self.here:
             self._back = trio.Event()
+            self._gone.set()
 
     def come_back(self) -> None:
         """Answer again; who waits in an outbox is served."""
+        if not self.here:
+            self.connects += 1
+            self._gone = trio.Event()
         self._back.set()
 
     async def wait_until_here(self) -> None:
         """Wait until it answers."""
         await self._back.wait()
+
+    async def wait_until_away(self) -> None:
+        """Wait until it answers nobody."""
+        await self._gone.wait()
 
     def connection(self, prefix: str = "alicia/scheduler") -> FakeConnection:
         """A connection to it, to be given to a context as its service ``MqttConnection``."""
@@ -87,7 +86,7 @@ class FakeBroker:
         """What was published on a filter, oldest first."""
         return [item for item in self.published if topic_matches(topic_filter, item.topic)]
 
-    def publish(self, message: MqttOutgoing) -> None:
+    def publish(self, message: MqttOutgoing, sender: FakeConnection | None = None) -> None:
         """Take a message and hand it to every reader of its topic, as if from another client.
 
         Raises:
@@ -115,7 +114,8 @@ class FakeBroker:
         elif message.retain:
             self._retained.pop(message.topic, None)
         for subscription in self._subscriptions:
-            subscription.offer(arriving)
+            if not (subscription.no_local and subscription.reader is sender):
+                subscription.offer(arriving)
 
     def add(self, subscription: _Subscription) -> None:
         """Begin to hand messages to a reader, the retained ones first."""
@@ -131,7 +131,11 @@ class FakeBroker:
 class _Subscription:
     """Implements :class:`alicia_scheduler.api.MqttSubscription`."""
 
-    def __init__(self, topic_filter: str, qos: int) -> None:
+    def __init__(
+        self, reader: FakeConnection, topic_filter: str, qos: int, *, no_local: bool
+    ) -> None:
+        self.reader = reader
+        self.no_local = no_local
         self._filter = topic_filter
         self._qos = qos
         self._waiting: deque[MqttMessage] = deque(maxlen=BUFFER)
@@ -200,22 +204,34 @@ class FakeConnection:
                 user_properties=user_properties,
                 response_topic=response_topic,
                 correlation_data=correlation_data,
-            )
+            ),
+            self,
         )
 
     @asynccontextmanager
-    async def subscribe(self, topic_filter: str, *, qos: int = 1) -> AsyncIterator[_Subscription]:
+    async def subscribe(
+        self, topic_filter: str, *, qos: int = 1, no_local: bool = False
+    ) -> AsyncIterator[_Subscription]:
         """See :class:`MqttConnection`."""
         problem = check_filter(topic_filter)
         if problem is not None:
             raise Permanent(f"the filter {topic_filter!r} {problem}", error_class="refused")
-        subscription = _Subscription(topic_filter, qos)
+        subscription = _Subscription(self, topic_filter, qos, no_local=no_local)
         await trio.lowlevel.checkpoint()
         self._broker.add(subscription)
         try:
             yield subscription
         finally:
             self._broker.remove(subscription)
+
+    async def wait_connection(self, after: int = 0) -> int:
+        """See :class:`MqttConnection`."""
+        await trio.lowlevel.checkpoint()
+        while not (self._broker.here and self._broker.connects > after):
+            if self._broker.here:
+                await self._broker.wait_until_away()
+            await self._broker.wait_until_here()
+        return self._broker.connects
 
 
 class FakeOutbox:

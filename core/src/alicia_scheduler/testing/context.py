@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar
 
 import trio
 
-from alicia_scheduler.api import EventExecution, Permanent, ServiceUnavailable
+from alicia_scheduler.api import Commands, EventExecution, Permanent, ServiceUnavailable
 from alicia_scheduler.host.asyncio_threads import AsyncioThread
 
 __all__ = ["TestContext"]
@@ -33,6 +33,7 @@ class TestContext:
     Attributes:
         service_calls: what :meth:`call_service` calls with data and execution, by name.
         told: what :meth:`progress` told, as pairs of execution id and line.
+        answering: who answers commands, or None.
     """
 
     __test__ = False  # its name begins as pytest's test classes do
@@ -53,6 +54,7 @@ class TestContext:
         self.state_dir = state_dir
         self.logger = logging.getLogger(f"alicia_scheduler.plugin.{plugin}")
         self.services = services or {}
+        self.answering: Commands | None = None
         self.settings = settings
         self.told: list[tuple[str, str]] = []
         self.service_calls: dict[str, Callable[[Any, EventExecution], Awaitable[object]]] = {}
@@ -71,6 +73,17 @@ class TestContext:
         finally:
             # By identity: two sets may hold the same.
             cls._watchers[:] = [each for each in cls._watchers if each is not asked]
+
+    @property
+    def commands(self) -> Commands:
+        """Who answers commands: ``answering``.
+
+        Raises:
+            ServiceUnavailable: nobody does.
+        """
+        if self.answering is None:
+            raise ServiceUnavailable("commands are not answered: no host in this test")
+        return self.answering
 
     def now(self) -> datetime:
         """``instant``, which stands until a test moves it."""

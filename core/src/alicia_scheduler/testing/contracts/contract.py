@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from alicia_scheduler.api import ConfigError
 from alicia_scheduler.config.convert import convert, convert_all, json_schema
-from alicia_scheduler.config.shapes import fields_of
+from alicia_scheduler.config.shapes import fields_of, forbids_unknown
 
 __all__ = ["Contract", "OptionsContract"]
 
@@ -68,7 +68,8 @@ class OptionsContract(Contract):
     def test_an_option_that_does_not_exist_is_refused_by_name(self) -> None:
         issues: list[ConfigError] = []
         convert_all({**self.some_options(), "no_such_option": 1}, self.kind.config, issues, path=())
-        assert any("no_such_option" in str(issue) for issue in issues), (
+        told = any("no_such_option" in str(issue) for issue in issues)
+        assert told and forbids_unknown(self.kind.config), (
             f"an option that {self.kind.name} does not have is taken in silence: "
             "set forbid_unknown_fields=True on its Struct"
         )

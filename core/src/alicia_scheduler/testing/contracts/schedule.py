@@ -43,8 +43,32 @@ FAR = (
 )
 """Where calendars, zones and 32-bit numbers end."""
 
-STEPS = 40
+STEPS = 20
 """Most slots of one walk over a clock change."""
+
+AROUND = (
+    -1560,
+    -181,
+    -121,
+    -91,
+    -61,
+    -60,
+    -31,
+    -30,
+    -1,
+    0,
+    1,
+    29,
+    30,
+    31,
+    59,
+    60,
+    61,
+    121,
+    181,
+    1560,
+)
+"""Minutes from a clock change at which a schedule is asked."""
 
 
 class ScheduleContract(OptionsContract):
@@ -245,14 +269,21 @@ class ScheduleContract(OptionsContract):
         return answer
 
     def _walk(self, schedule: Schedule, change: datetime, where: str) -> None:
-        instant = change - timedelta(hours=26)
-        for _ in range(STEPS):
+        """Ask around a change, then go from slot to slot over it."""
+        before: datetime | None = None
+        for minutes in AROUND:
+            instant = change + timedelta(minutes=minutes)
             answer = self._answer(schedule, instant, where)
-            if answer is None or answer > change + timedelta(hours=26):
+            assert answer is None or before is None or answer >= before, (
+                f"{where}: asked later, at {instant}, it gives the earlier slot {answer} "
+                f"instead of {before}"
+            )
+            before = answer
+        following: datetime | None = change - timedelta(minutes=70)
+        for _ in range(STEPS):
+            if following is None or following > change + timedelta(hours=26):
                 return
-            # Of a fine grid only what is near the change is walked slot by slot.
-            near = abs(answer - change) < timedelta(hours=3)
-            instant = answer if near else max(answer, instant + timedelta(hours=2))
+            following = self._answer(schedule, following, where)
 
 
 def _changes(zone: str) -> list[datetime]:

@@ -111,8 +111,14 @@ class SinkContract(OptionsContract):
     async def test_it_goes_on_when_it_is_opened_again(self) -> None:
         async with self.opened() as sink:
             await sink.write(self.batch(1, 2))
-        async with self.opened() as sink:
-            await sink.write(self.batch(3, 4))
+        try:
+            async with self.opened() as sink:
+                await sink.write(self.batch(3, 4))
+        except Exception as error:
+            raise AssertionError(
+                f"opened a second time it fails: {type(error).__name__}: {error}. Close all that "
+                "was opened: after a fault the host opens it again"
+            ) from error
         await self._expect(1, 4, "after it was opened a second time")
 
     @pytest.mark.trio
