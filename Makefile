@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROJECTS := core $(wildcard plugins/*)
 PYPROJECTS := $(wildcard core/pyproject.toml plugins/*/pyproject.toml)
-PACKAGES := alicia_scheduler $(notdir $(wildcard plugins/*/src/*))
+PACKAGES := alicia_scheduler $(notdir $(wildcard plugins/*/src/* examples/plugins/*/src/*))
 
 .PHONY: help setup demo test test-slow bench lint format clean
 
@@ -44,7 +44,8 @@ bench: $(VENV)/.peers ## measure against peers and limits; ONLY=dispatch for one
 lint: $(VENV)/.tests ## ruff and mypy --strict on everything
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy --strict $(addprefix -p ,$(PACKAGES) benchmarks)
+	@MYPYPATH=$$(echo examples/plugins/*/src | tr ' ' ':') \
+		$(BIN)/mypy --strict $(addprefix -p ,$(PACKAGES) benchmarks)
 
 format: $(VENV)/.tests ## let ruff format everything
 	@$(BIN)/ruff check --fix .
