@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from tests.source_metadata import write_metadata
 
 HERE = Path(__file__).parent
