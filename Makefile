@@ -6,7 +6,7 @@ PROJECTS := core $(wildcard plugins/*)
 PYPROJECTS := $(wildcard core/pyproject.toml plugins/*/pyproject.toml)
 PACKAGES := alicia_scheduler $(notdir $(wildcard plugins/*/src/* examples/plugins/*/src/*))
 
-.PHONY: help setup demo test test-slow bench lint format clean
+.PHONY: help setup demo test test-slow bench lint format cli-reference clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/ —/'
@@ -50,6 +50,9 @@ lint: $(VENV)/.tests ## ruff and mypy --strict on everything
 format: $(VENV)/.tests ## let ruff format everything
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+cli-reference: $(VENV)/.runs ## write docs/reference/cli.md anew from the commands
+	@$(BIN)/python tools/cli_reference.py
 
 clean: ## remove .venv and all caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis state

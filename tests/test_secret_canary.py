@@ -24,12 +24,12 @@ from alicia_scheduler.api import (
     ServiceType,
     SinkType,
 )
+from alicia_scheduler.config.control import ControlSettings
 from alicia_scheduler.config.document import Document
 from alicia_scheduler.config.load import configuration, load
 from alicia_scheduler.control.client import call
 from alicia_scheduler.control.control import Control
-from alicia_scheduler.control.messages import SOCKET_FILE
-from alicia_scheduler.control.server import serve_unix
+from alicia_scheduler.control.doors import doors_open
 from alicia_scheduler.host.check import check_configuration
 from alicia_scheduler.host.host import Host
 from alicia_scheduler.host.loader import PluginRecord
@@ -218,7 +218,7 @@ async def test_a_secret_is_nowhere_but_where_it_is_used(tmp_path, log, monkeypat
 
         async def open_door():
             with door:
-                await serve_unix(Control(host), state / SOCKET_FILE)
+                await doors_open(Control(host), ControlSettings(), state)
 
         nursery.start_soon(open_door)
         await trio.testing.wait_all_tasks_blocked(0.05)

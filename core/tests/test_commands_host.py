@@ -406,16 +406,20 @@ async def test_a_host_without_a_file_cannot_be_reloaded():
 # -- what other parts of the host bring ------------------------------------------------------
 
 
-async def test_what_the_host_can_do_about_plugins_is_done_through_it(monkeypatch):
-    calls = []
-    async with commanded() as (under_test, tell):
-
-        async def set_plugin_enabled(name, enabled):
-            calls.append((name, enabled))
-
-        host = under_test.host
-        monkeypatch.setattr(host, "set_plugin_enabled", set_plugin_enabled, raising=False)
+async def test_a_plugin_is_disabled_and_enabled_with_the_events_that_need_it():
+    async with commanded() as (_, tell):
         answer = await tell("plugins/disable", name="test")
-        assert [plugin["name"] for plugin in answer["plugins"]] == ["test"]
+        (plugin,) = answer["plugins"]
+        assert (plugin["name"], plugin["status"]) == ("test", "disabled")
+        assert "alicia plugins enable test" in plugin["advice"]
+        answer = await tell("plugins/enable", name="test")
+        (plugin,) = answer["plugins"]
+        assert (plugin["status"], plugin["reason"]) == ("active", None)
         await refused(tell("plugins/enable", name="none"), code="not_found")
-    assert calls == [("test", False)]
+
+
+async def test_a_rescan_says_what_is_new_here():
+    async with commanded() as (_, tell):
+        answer = await tell("plugins/rescan")
+        assert "schedule-interval" in answer["added"]
+        assert "schedule-interval" in {plugin["name"] for plugin in answer["plugins"]}

@@ -317,7 +317,7 @@ def test_a_configuration_without_templates_does_not_import_jinja(tmp_path):
     program = (
         "import sys\n"
         "from alicia_scheduler.cli.configured import load_checked\n"
-        "import alicia_scheduler.cli.run, alicia_scheduler.control.server\n"
+        "import alicia_scheduler.cli.run, alicia_scheduler.control.doors\n"
         "import alicia_scheduler.host.trial\n"
         f"_, registry, checked = load_checked({str(tmp_path / 'home.toml')!r})\n"
         "from alicia_scheduler.host.resolver import Resolver\n"

@@ -19,7 +19,8 @@ what a descriptor opens.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import click
 import pluggy
@@ -34,9 +35,29 @@ from alicia_scheduler.api.descriptors import (
     StoreType,
 )
 
-__all__ = ["PROJECT_NAME", "hookimpl", "hookspec"]
+__all__ = ["GOING", "PROJECT_NAME", "Going", "hookimpl", "hookspec"]
 
 PROJECT_NAME = "alicia_scheduler"
+
+
+@dataclass(frozen=True)
+class Going:
+    """What of the hooks will go away, and what is gone: each with a sentence that says what to do
+    instead. The policy is in docs/explanation/plugin-api.md.
+
+    Attributes:
+        hooks: hooks that still work, by name; a plugin that has one gets a warning.
+        arguments: arguments of hooks that are still given, by hook and name, likewise.
+        removed: hooks that are no more, by name; a plugin that has one cannot be used.
+    """
+
+    hooks: Mapping[str, str] = field(default_factory=dict)
+    arguments: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    removed: Mapping[str, str] = field(default_factory=dict)
+
+
+GOING = Going()
+"""Nothing so far."""
 
 hookspec = pluggy.HookspecMarker(PROJECT_NAME)
 hookimpl = pluggy.HookimplMarker(PROJECT_NAME)

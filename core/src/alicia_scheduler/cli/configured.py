@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 import click
@@ -13,18 +14,74 @@ from alicia_scheduler.foresight.lint import Finding, lint
 from alicia_scheduler.host.check import Checked, check_configuration, disabled_plugins
 from alicia_scheduler.host.discovery import find_candidates
 from alicia_scheduler.host.loader import PluginStatus, load_plugins
+from alicia_scheduler.host.quarantine import Absence
 from alicia_scheduler.host.registry import Registry
+from alicia_scheduler.host.remembered import FailedStarts, Remembered
 
-__all__ = ["findings_of", "load_checked", "warnings_of"]
+__all__ = ["Start", "findings_of", "load_checked", "warnings_of"]
+
+SAFE_MODE = "plugins are left out below; a restart tries them again"
 
 
-def load_checked(path: str) -> tuple[Configuration, Registry, Checked]:
-    """Read and check a configuration; with mistakes, print each and exit 1."""
+class Start:
+    """A start of a host, which counts as failed until it is known to be good, or to have ended for
+    a reason that is no plugin's."""
+
+    def __init__(self) -> None:
+        self.remembered: Remembered | None = None
+
+    def begin(self, remembered: Remembered) -> FailedStarts:
+        """Count it; returns those before it that came to nothing."""
+        self.remembered = remembered
+        return remembered.begin_start()
+
+    def ended(self, ready: bool) -> None:
+        """The host stopped in order.
+
+        Args:
+            ready: whether its schedule had run.
+        """
+        if not ready:
+            self.withdraw()
+        elif self.remembered is not None:
+            self.remembered.start_is_good()
+
+    def withdraw(self) -> None:
+        """It ended in order before the schedule ran."""
+        if self.remembered is not None:
+            self.remembered.withdraw_start()
+
+
+def load_checked(
+    path: str, *, without: Collection[str] = (), start: Start | None = None
+) -> tuple[Configuration, Registry, Checked]:
+    """Read and check a configuration; with mistakes, print each and exit 1.
+
+    Args:
+        without: names of plugins that are left out, ``*`` for all but Alicia's own.
+        start: of a host, which may be in safe mode; None where none starts.
+    """
     try:
         configuration = load(path)
     except ConfigError as error:
         fail(str(error))
-    registry = Registry(load_plugins(find_candidates(), disabled=disabled_plugins(configuration)))
+    remembered = Remembered(configuration.state_dir)
+    absence = Absence(
+        disabled=remembered.disabled,
+        quarantined=remembered.quarantined,
+        starts=start.begin(remembered) if start is not None else FailedStarts(),
+        without=without,
+        now=datetime.now(UTC),
+    )
+    if start is not None and absence.safe_mode is not None:
+        click.echo(f"warning: {absence.safe_mode}; {SAFE_MODE}", err=True)
+    records = load_plugins(
+        find_candidates(),
+        disabled=disabled_plugins(configuration),
+        left_out=absence,
+        watch=remembered.importing if start is not None else lambda _name: None,
+    )
+    registry = Registry(records)
     checked = check_configuration(configuration, registry, now=datetime.now(UTC))
     if checked.issues:
         for issue in checked.issues:
@@ -43,6 +100,7 @@ def warnings_of(registry: Registry, checked: Checked) -> list[str]:
         for record in registry.plugins
         if record.status is not PluginStatus.ACTIVE
     ]
+    lines += [f"plugin {each.name}: {said}" for each in registry.plugins for said in each.warnings]
     return [*lines, *(f"unresolved: {sentence}" for sentence in checked.unresolved)]
 
 

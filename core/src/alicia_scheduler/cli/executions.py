@@ -1,25 +1,34 @@
-"""``alicia executions``."""
+"""``alicia executions``: what ran, what runs, and steering it."""
 
 from __future__ import annotations
 
 import sys
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import click
 import msgspec
 
-from alicia_scheduler.api.model import EventExecution, Status, to_wire
+from alicia_scheduler.api.model import Status, from_epoch
+from alicia_scheduler.cli.completion import complete_events, complete_executions
+from alicia_scheduler.cli.door import Door, door_options
+from alicia_scheduler.cli.listing import listed_executions, one_execution
 from alicia_scheduler.cli.output import (
     EXIT_NO,
-    fail,
-    local_time,
+    complain,
+    json_option,
     print_json,
     print_table,
     printable,
 )
-from alicia_scheduler.cli.state import host_answer, opened_store, state_options
+from alicia_scheduler.cli.relative import told_time
 
 __all__ = ["executions"]
+
+NOTHING = "nothing of it is under way"
+
+PATIENCE = 300.0
+"""Seconds that a verb about many executions may take."""
 
 
 @click.group()
@@ -28,22 +37,35 @@ def executions() -> None:
 
 
 @executions.command("list")
-@state_options
-@click.option("--event", "event_id", help="Only the executions of this event id.")
+@door_options
+@click.option(
+    "--event",
+    "events",
+    multiple=True,
+    shell_complete=complete_events,
+    help="Only of this event, or of those that match (*, ?, […]); repeatable.",
+)
+@click.option("--tag", help="Only of events with this tag.")
 @click.option(
     "--status",
     "statuses",
     multiple=True,
     type=click.Choice([status.value for status in Status]),
-    help="Only executions with this status; may be given more than once.",
+    help="Only executions with this status; repeatable.",
 )
 @click.option("--final", is_flag=True, help="Only executions that no attempt follows any more.")
-@click.option("--limit", default=100, type=click.IntRange(1, 100_000), show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+@click.option(
+    "--limit",
+    default=100,
+    type=click.IntRange(1, 100_000),
+    show_default=True,
+    help="How many at the most.",
+)
+@json_option
 def list_executions(
-    config: str | None,
-    state_dir: str | None,
-    event_id: str | None,
+    door: Door,
+    events: tuple[str, ...],
+    tag: str | None,
     statuses: tuple[str, ...],
     final: bool,
     limit: int,
@@ -57,123 +79,201 @@ def list_executions(
     wanted = [Status(status) for status in statuses] or list(Status)
     if final:
         wanted = [status for status in wanted if status.final]
-    with opened_store(config, state_dir) as store:
-        found = store.list_executions(
-            event_id=event_id, statuses=wanted if statuses or final else None, limit=limit
-        )
+    found = listed_executions(
+        door,
+        events=events,
+        tag=tag,
+        statuses=wanted if statuses or final else None,
+        limit=limit,
+    )
     if as_json:
-        print_json([to_wire(execution) for execution in found])
+        print_json(found)
+        return
+    if not found:
+        click.echo("no executions")
         return
     print_table(
-        ["SLOT", "EVENT", "STATUS", "LATENESS", "DURATION", "TRIGGER", "RETRIES", "WHY"],
+        [
+            "EXECUTION",
+            "SLOT",
+            "EVENT",
+            "STATUS",
+            "LATENESS",
+            "DURATION",
+            "TRIGGER",
+            "RETRIES",
+            "WHY",
+        ],
         [_row(execution) for execution in found],
     )
 
 
 @executions.command("show")
-@click.argument("execution_id")
-@state_options
-@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
-def show(execution_id: str, config: str | None, state_dir: str | None, as_json: bool) -> None:
+@click.argument("execution_id", shell_complete=complete_executions)
+@door_options
+@json_option
+def show(execution_id: str, door: Door, as_json: bool) -> None:
     """Show one execution with its steps. Needs no running host."""
-    with opened_store(config, state_dir) as store:
-        execution = store.execution(execution_id)
-    if execution is None:
-        fail(f"there is no execution {execution_id!r}")
+    execution = one_execution(door, execution_id)
     if as_json:
-        print_json(to_wire(execution))
+        print_json(execution)
         return
     for label, value in _facts(execution):
-        if value is not None:
-            click.echo(f"{label:<13}{printable(value)}")
-    if execution.steps:
+        if value not in (None, "-"):
+            click.echo(f"{label:<13}{printable(str(value))}")
+    if execution["steps"]:
         print_table(
             ["AFTER DUE", "STEP"],
-            [[f"{step.offset:+.3f} s", step.name] for step in execution.steps],
+            [[f"{offset:+.3f} s", name] for name, offset in map(_step, execution["steps"])],
         )
-    if execution.error_message:
+    if execution["error_message"]:
         click.echo("error:")
-        for line in execution.error_message.splitlines():
+        for line in execution["error_message"].splitlines():
             click.echo(f"  {printable(line)}")
 
 
 @executions.command("cancel")
-@click.argument("execution_id")
-@state_options
-def cancel(execution_id: str, config: str | None, state_dir: str | None) -> None:
-    """Stop an execution that runs, or waits to run or to be retried. Needs a running host."""
-    from alicia_scheduler.api.control import CommandError
+@click.argument(
+    "execution_ids",
+    metavar="[EXECUTION_ID]...",
+    nargs=-1,
+    shell_complete=complete_executions,
+)
+@click.option(
+    "--event",
+    "events",
+    multiple=True,
+    shell_complete=complete_events,
+    help="All that is under way of this event, or of those that match; repeatable.",
+)
+@click.option("--tag", help="All that is under way of events with this tag.")
+@door_options
+@json_option
+def cancel(
+    execution_ids: tuple[str, ...],
+    events: tuple[str, ...],
+    tag: str | None,
+    door: Door,
+    as_json: bool,
+) -> None:
+    """Stop executions that run, or wait to run or to be retried. Needs a running host."""
+    if bool(execution_ids) is bool(events or tag):
+        raise click.UsageError("name executions by their ids, or give --event or --tag")
+    selected: dict[str, Any] = {"execution_id": list(execution_ids)} if execution_ids else {}
+    if events:
+        selected["event_id"] = list(events)
+    if tag is not None:
+        selected["tag"] = tag
+    answer = door.ask("executions/cancel", timeout=PATIENCE, **selected)
 
-    try:
-        host_answer(config, state_dir, "executions/cancel", execution_id=execution_id)
-    except CommandError as error:
-        why = "nothing of it is under way" if error.code == "not_found" else str(error)
-        fail(f"execution {execution_id}: {why}")
-    click.echo(f"execution {execution_id}: cancelled")
+    def say(item: Mapping[str, Any]) -> Iterator[str]:
+        yield f"execution {item['execution_id']}: cancelled"
+
+    _tell(answer, say, as_json=as_json, gone=NOTHING)
 
 
 @executions.command("retry")
-@click.argument("execution_ids", metavar="EXECUTION_ID...", nargs=-1, required=True)
-@state_options
-def retry(execution_ids: tuple[str, ...], config: str | None, state_dir: str | None) -> None:
+@click.argument(
+    "execution_ids",
+    metavar="EXECUTION_ID...",
+    nargs=-1,
+    required=True,
+    shell_complete=complete_executions,
+)
+@door_options
+@json_option
+def retry(execution_ids: tuple[str, ...], door: Door, as_json: bool) -> None:
     """Run ended executions again: the same slots, as new executions. Needs a running host.
 
     Exits 1 when one of them could not be; the others are run all the same.
     """
-    from alicia_scheduler.api.control import CommandError
+    answer = door.ask("executions/retry", timeout=PATIENCE, execution_id=list(execution_ids))
 
-    refused = False
-    for execution_id in execution_ids:
-        try:
-            answer = host_answer(config, state_dir, "executions/retry", execution_id=execution_id)
-        except CommandError as error:
-            refused = True
-            click.echo(f"alicia: {error}", err=True)
-            continue
-        for execution in answer["done"][0]["executions"]:
+    def say(item: Mapping[str, Any]) -> Iterator[str]:
+        for execution in item["executions"]:
             why = f": {execution['error_message']}" if execution["error_message"] else ""
-            click.echo(
-                f"execution {execution_id}: again as {execution['execution_id']}, "
+            yield (
+                f"execution {item['execution_id']}: again as {execution['execution_id']}, "
                 f"{execution['status']}{why}"
             )
-    if refused:
+
+    _tell(answer, say, as_json=as_json)
+
+
+def _tell(answer: Mapping[str, Any], say: Any, *, as_json: bool, gone: str | None = None) -> None:
+    """Print what became of each execution; exits 1 when something could not be done.
+
+    Args:
+        say: the lines about one that it was done to.
+        gone: what it means that the host found no such execution; its own words by default.
+    """
+    if as_json:
+        print_json(answer)
+    else:
+        for item in answer["done"]:
+            for line in say(item):
+                click.echo(printable(line))
+        for item in answer["failed"]:
+            complain(f"execution {item['execution_id']}: {_refusal(item, gone)}")
+        if not answer["done"] and not answer["failed"]:
+            complain(NOTHING)
+    if answer["failed"] or not answer["done"]:
         sys.exit(EXIT_NO)
 
 
-def _facts(execution: EventExecution) -> list[tuple[str, str | None]]:
+def _refusal(item: Mapping[str, Any], gone: str | None) -> str:
+    if gone is not None and item["code"] == "not_found":
+        return gone
+    return f"{item['message']} ({item['hint']})" if item.get("hint") else str(item["message"])
+
+
+def _step(step: Any) -> tuple[str, float]:
+    """Name and offset of a step, which is an object or a pair on the wire."""
+    if isinstance(step, Mapping):
+        return str(step["name"]), float(step["offset"])
+    return str(step[0]), float(step[1])
+
+
+def _facts(execution: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    started = _time(execution["start_time"])
+    yield "execution", execution["execution_id"]
+    yield "event", f"{execution['event_id']} (revision {execution['revision']})"
+    yield "slot", _time(execution["scheduled_time"])
+    yield "status", execution["status"]
+    yield "reason", execution["reason"]
+    yield "error class", execution["error_class"]
+    yield "trigger", execution["trigger"]
+    yield "retry of", execution["retry_of"]
+    yield "attempts", execution["retry_count"] + 1 if execution["start_time"] else "none"
+    yield "next attempt", _time(execution["next_attempt_at"])
+    yield "started", started
+    yield "ended", _time(execution["end_time"])
+    yield "lateness", _seconds(_between(execution, "scheduled_time", "start_time"))
+    yield "duration", _seconds(_between(execution, "start_time", "end_time"))
+    result = execution["result"]
+    yield "result", msgspec.json.encode(result).decode() if result else None
+
+
+def _time(seconds: float | None) -> str:
+    return told_time(None if seconds is None else from_epoch(seconds))
+
+
+def _between(execution: Mapping[str, Any], begin: str, end: str) -> float | None:
+    first, last = execution[begin], execution[end]
+    return None if first is None or last is None else last - first
+
+
+def _row(execution: Mapping[str, Any]) -> list[str]:
+    why = ": ".join(filter(None, (execution["reason"], execution["error_message"])))
     return [
-        ("execution", execution.execution_id),
-        ("event", f"{execution.event_id} (revision {execution.revision})"),
-        ("slot", local_time(execution.scheduled_time)),
-        ("status", execution.status),
-        ("reason", execution.reason),
-        ("error class", execution.error_class),
-        ("trigger", execution.trigger),
-        ("retry of", execution.retry_of),
-        ("attempts", str(execution.attempt) if execution.start_time else "none"),
-        ("next attempt", _time(execution.next_attempt_at)),
-        ("started", _time(execution.start_time)),
-        ("ended", _time(execution.end_time)),
-        ("lateness", _seconds(execution.lateness)),
-        ("duration", _seconds(execution.duration)),
-        ("result", msgspec.json.encode(execution.result).decode() if execution.result else None),
-    ]
-
-
-def _time(instant: datetime | None) -> str | None:
-    return local_time(instant) if instant else None
-
-
-def _row(execution: EventExecution) -> list[str]:
-    why = ": ".join(filter(None, (execution.reason, execution.error_message)))
-    return [
-        local_time(execution.scheduled_time),
-        execution.event_id,
-        execution.status,
-        _seconds(execution.lateness),
-        _seconds(execution.duration),
-        execution.trigger,
-        str(execution.retry_count),
+        execution["execution_id"],
+        _time(execution["scheduled_time"]),
+        execution["event_id"],
+        execution["status"],
+        _seconds(_between(execution, "scheduled_time", "start_time")),
+        _seconds(_between(execution, "start_time", "end_time")),
+        execution["trigger"],
+        str(execution["retry_count"]),
         why.splitlines()[0] if why else "",
     ]
 

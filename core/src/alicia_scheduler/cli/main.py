@@ -12,17 +12,32 @@ import click
 
 __all__ = ["main"]
 
+PACKAGE = "alicia_scheduler.cli"
+
 VERBS = {
-    "run": ("alicia_scheduler.cli.run", "run", "Run a host in the foreground."),
-    "check": ("alicia_scheduler.cli.check", "check", "Check a configuration file."),
-    "plugins": ("alicia_scheduler.cli.plugins", "plugins", "Installed plugins."),
-    "events": ("alicia_scheduler.cli.events", "events", "Scheduled events."),
-    "executions": ("alicia_scheduler.cli.executions", "executions", "The history of executions."),
-    "preview": ("alicia_scheduler.cli.preview", "preview", "The next slots of an event or spec."),
-    "explain": ("alicia_scheduler.cli.explain", "explain_command", "Why an event runs or not."),
-    "service": ("alicia_scheduler.cli.service", "service", "Run under systemd."),
-    "simulate": ("alicia_scheduler.cli.simulate", "simulate", "Rehearse a configuration."),
+    "run": ("run", "run", "Run a host in the foreground."),
+    "check": ("check", "check", "Check a configuration file."),
+    "init": ("init", "init", "Write a first configuration."),
+    "events": ("events", "events", "Scheduled events."),
+    "executions": ("executions", "executions", "The history of executions."),
+    "preview": ("preview", "preview", "The next slots of an event or spec."),
+    "explain": ("explain", "explain_command", "Why an event runs or not."),
+    "simulate": ("simulate", "simulate", "Rehearse a configuration."),
+    "tail": ("tail", "tail", "Follow what happens, live."),
+    "top": ("top", "top", "What runs, what is next, what fails."),
+    "stats": ("health", "stats", "Counts and rates of a running host."),
+    "health": ("health", "health", "How a running host is."),
+    "pause": ("scheduler", "pause", "Pause the whole schedule."),
+    "resume": ("scheduler", "resume", "End the pause of the whole schedule."),
+    "reload": ("scheduler", "reload", "Read the configuration again."),
+    "backup": ("scheduler", "backup", "Copy the store of a running host."),
+    "plugins": ("plugins", "plugins", "Installed plugins."),
+    "tokens": ("tokens", "tokens", "Who may come in from elsewhere."),
+    "import": ("importing", "import_group", "Schedules of other programs as events."),
+    "service": ("service", "service", "Run under systemd."),
+    "completion": ("completion", "completion", "Print the completion script of a shell."),
 }
+"""Name of each verb: its module here, the command in it, and what it is for."""
 
 
 def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
@@ -40,7 +55,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        if cmd_name == "run":
+        if cmd_name == "run" and not ctx.resilient_parsing:
             # Until the host listens to signals itself, a stop finds nothing to stop: that is no
             # failure. The imports below take long enough for a supervisor to change its mind.
             signal.signal(signal.SIGTERM, _leave)
@@ -48,7 +63,8 @@ class LazyGroup(click.Group):
             # It asks for the configuration to be read, which is about to happen.
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
         module, attribute, _ = VERBS[cmd_name]
-        command: click.Command = getattr(importlib.import_module(module), attribute)
+        found = importlib.import_module(f"{PACKAGE}.{module}")
+        command: click.Command = getattr(found, attribute)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -13,7 +13,7 @@ from alicia_scheduler.api.errors import ConfigError
 from alicia_scheduler.api.walltime import first_instant
 from alicia_scheduler.config.instants import parse_instant
 
-__all__ = ["finite", "later", "moment", "span", "zoned_time"]
+__all__ = ["finite", "later", "moment", "seconds_of", "span", "zoned_time"]
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 EPOCH = re.compile(r"-?\d+(\.\d+)?")
@@ -88,12 +88,29 @@ def span(
     Raises:
         click.BadParameter: it is none.
     """
-    if text is None:
-        return None
+    return None if text is None else timedelta(seconds=_seconds(text))
+
+
+def seconds_of(text: str, option: str) -> float:
+    """Seconds of a span as :func:`span` reads it, or of a plain number.
+
+    Args:
+        option: whose value it is, for people.
+
+    Raises:
+        click.UsageError: it is none.
+    """
+    try:
+        return _seconds(f"{text}s" if EPOCH.fullmatch(text) else text)
+    except click.BadParameter as error:
+        raise click.UsageError(f"{option}: {error.message}") from error
+
+
+def _seconds(text: str) -> float:
     parts = re.findall(r"(\d+(?:\.\d+)?)([smhdw])", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise click.BadParameter(f"{text!r} is no span of time; write 90s, 15m, 24h, 30d or 2w")
     seconds = sum(float(number) * UNITS[unit] for number, unit in parts)
     if not 0 < seconds <= LONGEST:
         raise click.BadParameter(f"{text!r} must be more than nothing and at most a century")
-    return timedelta(seconds=seconds)
+    return seconds

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from itertools import islice
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
 from alicia_scheduler.api.errors import ConfigError
+from alicia_scheduler.api.model import from_epoch
 from alicia_scheduler.api.zones import load_timezone
+from alicia_scheduler.cli.completion import complete_events
+from alicia_scheduler.cli.door import Door, door_options
 from alicia_scheduler.cli.moments import finite, moment, zoned_time
-from alicia_scheduler.cli.output import fail, print_json, print_table
-from alicia_scheduler.cli.state import state_options
+from alicia_scheduler.cli.output import fail, json_option, print_json, print_table, printable
 from alicia_scheduler.cli.subjects import Surroundings, written_config
 from alicia_scheduler.foresight.preview import Row, preview_rows
 from alicia_scheduler.foresight.subject import Subject
@@ -23,7 +27,7 @@ RANGE_LIMIT = 1000
 
 
 @click.command()
-@click.argument("event")
+@click.argument("event", shell_complete=complete_events)
 @click.argument("spec", required=False)
 @click.option("-n", "--count", type=click.IntRange(1, 100_000), help="How many slots; default 10.")
 @click.option("--from", "begin", default="now", help="Slots after this instant; default now.")
@@ -38,8 +42,8 @@ RANGE_LIMIT = 1000
     default=0.0,
     help="Seconds, for a SPEC.",
 )
-@state_options
-@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+@door_options
+@json_option
 def preview(
     event: str,
     spec: str | None,
@@ -50,8 +54,7 @@ def preview(
     timezone: str | None,
     exclude: tuple[str, ...],
     jitter: float,
-    config: str | None,
-    state_dir: str | None,
+    door: Door,
     as_json: bool,
 ) -> None:
     """Show the next slots of EVENT, or of a schedule that is not saved anywhere.
@@ -61,43 +64,85 @@ def preview(
     alicia preview cron '30 2 * * *' --timezone Europe/Berlin
     alicia preview recurring '{"frequency": "daily", "time_of_day": "07:30"}'
 
-    Needs no running host. A time without an offset is one of the event's zone.
+    Needs no running host, unless --url names one. A time without an offset is one of the event's
+    zone.
     """
     if spec is None and (timezone or exclude or jitter):
         raise click.UsageError("--timezone, --exclude and --jitter are for a SPEC, not an event")
     limit = count or (RANGE_LIMIT if end else 10)
-    surroundings = Surroundings.of(config, state_dir)
-    if spec is None:
-        with surroundings.saved(event) as (subject, _):
-            pass
+    if door.remote:
+        about: dict[str, Any] = {"event_id": event}
+        if spec is not None:
+            about = {"schedule_type": event, "schedule_config": written_config(event, spec)}
+            about |= {"timezone": timezone, "exclude": list(exclude), "jitter": jitter}
+        answer = _asked(door, about, begin, end, limit=limit, with_excluded=with_excluded)
     else:
-        zone_name = timezone or surroundings.settings.timezone
-        try:
-            now = moment(begin, load_timezone(zone_name))
-        except ConfigError as error:
-            fail(str(error))
-        subject = surroundings.unsaved(
-            event,
-            written_config(event, spec),
-            timezone=timezone,
-            exclude=exclude,
-            jitter=jitter,
-            now=now,
-        )
-    after = moment(begin, subject.zone)
-    until = moment(end, subject.zone) if end else None
-    if until is not None and until <= after:
-        raise click.UsageError("--to must be later than --from")
+        surroundings = Surroundings.of(door.config, door.state_dir)
+        if spec is None:
+            with surroundings.saved(event) as (subject, _):
+                pass
+        else:
+            zone_name = timezone or surroundings.settings.timezone
+            try:
+                now = moment(begin, load_timezone(zone_name))
+            except ConfigError as error:
+                fail(str(error))
+            subject = surroundings.unsaved(
+                event,
+                written_config(event, spec),
+                timezone=timezone,
+                exclude=exclude,
+                jitter=jitter,
+                now=now,
+            )
+        answer = _found(subject, begin, end, limit=limit, with_excluded=with_excluded)
+    if as_json:
+        print_json(answer)
+    else:
+        _print(answer, more=answer["more"] and end is not None)
+
+
+def _found(
+    subject: Subject, begin: str, end: str | None, *, limit: int, with_excluded: bool
+) -> dict[str, Any]:
+    """The answer of the command `preview`, worked out here."""
+    after, until = _bounds(begin, end, subject.zone)
     found = preview_rows(subject, after, until=until, with_excluded=with_excluded)
     rows = list(islice(found, limit))
     more = len(rows) == limit and next(found, None) is not None
-    if as_json:
-        print_json(_wire(subject, rows, more))
-    else:
-        _print(subject, rows, more=more and end is not None)
+    return _wire(subject, rows, more)
 
 
-def _wire(subject: Subject, rows: list[Row], more: bool) -> dict[str, object]:
+def _asked(
+    door: Door,
+    about: dict[str, Any],
+    begin: str,
+    end: str | None,
+    *,
+    limit: int,
+    with_excluded: bool,
+) -> dict[str, Any]:
+    """The answer of the host."""
+    bounds: dict[str, str] = {}
+    if begin != "now" or end is not None:
+        # A time without an offset is one of the event's zone, which the host knows.
+        zone = load_timezone(door.ask("preview", **about, count=1)["timezone"])
+        after, until = _bounds(begin, end, zone)
+        bounds = {"from": after.isoformat()} | ({"to": until.isoformat()} if until else {})
+    count = min(limit, RANGE_LIMIT)
+    answer = door.ask("preview", **about, **bounds, count=count, with_excluded=with_excluded)
+    return dict(answer)
+
+
+def _bounds(begin: str, end: str | None, zone: ZoneInfo) -> tuple[datetime, datetime | None]:
+    after = moment(begin, zone)
+    until = moment(end, zone) if end else None
+    if until is not None and until <= after:
+        raise click.UsageError("--to must be later than --from")
+    return after, until
+
+
+def _wire(subject: Subject, rows: list[Row], more: bool) -> dict[str, Any]:
     return {
         "event_id": subject.event.event_id,
         "schedule_type": subject.event.schedule_type,
@@ -108,32 +153,38 @@ def _wire(subject: Subject, rows: list[Row], more: bool) -> dict[str, object]:
     }
 
 
-def _print(subject: Subject, rows: list[Row], *, more: bool) -> None:
-    says = subject.schedule.describe()
-    click.echo(says if subject.zone.key in says else f"{says}, in {subject.zone.key}")
-    if not rows:
+def _print(answer: dict[str, Any], *, more: bool) -> None:
+    says, zone = answer["description"], load_timezone(answer["timezone"])
+    click.echo(printable(says if zone.key in says else f"{says}, in {zone.key}"))
+    slots = answer["slots"]
+    if not slots:
         click.echo("no slots")
         return
-    jitter = bool(subject.event.jitter)
+    jitter = any(row["due"] != row["slot"] or row["latest"] != row["slot"] for row in slots)
     print_table(
         ["SLOT", "UTC", *(["DUE", "AT THE LATEST"] if jitter else []), "MARKS"],
         [
             [
-                f"{zoned_time(row.slot, subject.zone)} {row.local:%a}",
-                _utc(row.slot),
-                *([_clock(row.due, row), _clock(row.latest, row)] if jitter else []),
-                ", ".join(row.marks),
+                _dated(row, zone),
+                _utc(from_epoch(row["slot"])),
+                *([_clock(row["due"], zone), _clock(row["latest"], zone)] if jitter else []),
+                ", ".join(row["marks"]),
             ]
-            for row in rows
+            for row in slots
         ],
     )
     if more:
-        click.echo(f"… and more: --count shows more than {len(rows)}")
+        click.echo(f"… and more: --count shows more than {len(slots)}")
 
 
-def _clock(instant: datetime, row: Row) -> str:
+def _dated(row: dict[str, Any], zone: ZoneInfo) -> str:
+    day = datetime.fromisoformat(row["local"])
+    return f"{zoned_time(from_epoch(row['slot']), zone)} {day:%a}"
+
+
+def _clock(instant: float, zone: ZoneInfo) -> str:
     """The time of day in the event's zone; the day is that of the slot beside it."""
-    return instant.astimezone(row.zone).time().isoformat(timespec="milliseconds")
+    return from_epoch(instant).astimezone(zone).time().isoformat(timespec="milliseconds")
 
 
 def _utc(instant: datetime) -> str:

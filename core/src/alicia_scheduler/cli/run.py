@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 import click
 import trio
 
-from alicia_scheduler.api.errors import AliciaError, StoreError
+from alicia_scheduler.api.control import Caller, CommandError, Permission
+from alicia_scheduler.api.errors import StoreError
 from alicia_scheduler.api.model import Notification
-from alicia_scheduler.cli.configured import findings_of, load_checked, warnings_of
+from alicia_scheduler.cli.configured import Start, findings_of, load_checked, warnings_of
 from alicia_scheduler.cli.output import fail
+from alicia_scheduler.config.load import Configuration
 from alicia_scheduler.control.control import Control
-from alicia_scheduler.control.messages import SOCKET_FILE
-from alicia_scheduler.control.server import serve_unix
+from alicia_scheduler.control.doors import doors_open
 from alicia_scheduler.foresight.lint import Finding
 from alicia_scheduler.host.host import Host
 from alicia_scheduler.host.lastresort import LastResort
+from alicia_scheduler.host.quarantine import ALL
 from alicia_scheduler.host.secrets.redaction import keep_secrets_out
 from alicia_scheduler.host.servicemanager import ServiceManager
 
@@ -37,9 +41,6 @@ CANCELLED = 1.0
 AT_ONCE = 2.0
 """Seconds after a second signal after which the process ends, whatever is still open."""
 
-DOOR_EVERY = 10.0
-"""Seconds between two attempts to make the control socket where that was not possible."""
-
 logger = logging.getLogger(__name__)
 
 ENDS = {
@@ -53,15 +54,52 @@ ENDS = {
 }
 
 
-@click.command()
+class RunCommand(click.Command):
+    """``--no-plugins`` may stand alone or with names; click knows only one of the two."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        alone = "--no-plugins"
+        return super().parse_args(ctx, [f"{alone}={ALL}" if arg == alone else arg for arg in args])
+
+
+@click.command(cls=RunCommand)
 @click.argument("config", type=click.Path())
-def run(config: str) -> None:
+@click.option(
+    "--no-plugins",
+    "without",
+    metavar="[=NAME,...]",
+    envvar="ALICIA_NO_PLUGINS",
+    default="",
+    help="Leave out these plugins; without names, all but Alicia's own.",
+)
+def run(config: str, without: str) -> None:
     """Run the events of the configuration file CONFIG until SIGINT (Ctrl-C) or SIGTERM.
 
     On a signal nothing new starts, running executions get drain_timeout to end, and the exit
     code is 0. A second signal cancels what still runs and ends the host at once.
     """
-    configuration, registry, checked = load_checked(config)
+    start = Start()
+    names = [name.strip() for name in without.split(",") if name.strip()]
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, partial(_leave, start))
+    try:
+        _run(config, names, start)
+    except (SystemExit, click.ClickException):
+        # Whatever kept it from starting was said, and is no plugin's fault.
+        start.withdraw()
+        raise
+
+
+def _leave(start: Start, _number: int, _frame: FrameType | None) -> NoReturn:
+    """A signal before the host listens to them: nothing runs yet, and nobody is to blame."""
+    try:
+        start.withdraw()
+    finally:
+        os._exit(0)
+
+
+def _run(config: str, without: list[str], start: Start) -> None:
+    configuration, registry, checked = load_checked(config, without=without, start=start)
     logging.basicConfig(
         level=configuration.settings.log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
@@ -80,6 +118,7 @@ def run(config: str) -> None:
         state_dir=configuration.state_dir,
         history=configuration.history,
         configuration=configuration,
+        remembered=start.remembered,
     )
     tally: Counter[str] = Counter()
     host.notifier.listen(lambda notification: _count(tally, notification))
@@ -88,16 +127,17 @@ def run(config: str) -> None:
         # Closing sinks, actions and services has bounds of its own beyond the drain.
         manager = ServiceManager.of_environment()
         resort = LastResort(configuration.settings.drain_timeout + CLOSING, host.still_open)
-        trio.run(_until_signal, host, configuration.state_dir, look_ahead, resort, manager)
+        trio.run(_until_signal, host, configuration, look_ahead, resort, manager)
     except* StoreError as group:
         fail("; ".join(str(error) for error in _leaves(group)))
+    start.ended(host.started.is_set())
     ended = ", ".join(f"{count} {word}" for word, count in tally.items())
     click.echo(f"stopped; executions in this run: {ended or 'none'}", err=True)
 
 
 async def _until_signal(
     host: Host,
-    state_dir: Path,
+    configuration: Configuration,
     look_ahead: Callable[[], list[Finding]],
     resort: LastResort,
     manager: ServiceManager,
@@ -105,9 +145,9 @@ async def _until_signal(
     control = Control(host)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_obey_signals, host, nursery, resort, manager)
-        nursery.start_soon(_obey_hangups, host, manager)
+        nursery.start_soon(_obey_hangups, control, manager)
         nursery.start_soon(_tell_manager, control, manager)
-        nursery.start_soon(_answer_commands, control, state_dir)
+        nursery.start_soon(doors_open, control, configuration.control, configuration.state_dir)
         nursery.start_soon(_warn_ahead, host, look_ahead)
         await host.run()
         resort.cancel()
@@ -121,39 +161,25 @@ async def _warn_ahead(host: Host, look_ahead: Callable[[], list[Finding]]) -> No
         logger.warning("%s", finding)
 
 
-async def _answer_commands(control: Control, state_dir: Path) -> None:
-    """Open the control door once the schedule runs. The schedule does not depend on it: where the
-    door cannot be made, as on a disk that may not be written, that is tried again and again."""
-    await control.host.started.wait()
-    told = False
-    while True:
-        try:
-            await serve_unix(control, state_dir / SOCKET_FILE)
-        except OSError as error:
-            if not told:
-                logger.warning("no control socket yet: %s", error)
-            told = True
-        await trio.sleep(DOOR_EVERY)
-
-
 async def _tell_manager(control: Control, manager: ServiceManager) -> None:
     await control.host.started.wait()
     await manager.accompany(control.kernel, control.answering, "the schedule runs")
 
 
-async def _obey_hangups(host: Host, manager: ServiceManager) -> None:
-    """Reload the configuration at each SIGHUP, which systemd's ``ExecReload=`` sends."""
+async def _obey_hangups(control: Control, manager: ServiceManager) -> None:
+    """Reload the configuration at each SIGHUP."""
+    caller = Caller(door="signal", name="SIGHUP", permission=Permission.ADMIN)
     with trio.open_signal_receiver(signal.SIGHUP) as received:
         async for _ in received:
-            await host.started.wait()
+            await control.host.started.wait()
             manager.reloading()
             status = "the schedule runs, by the configuration of the last reload"
             try:
-                await host.reload()
-            except AliciaError as error:
+                await control.execute(caller, "scheduler/reload", {})
+            except CommandError as error:
                 status = f"the schedule runs, and the last reload was refused: {error}"
                 logger.error("the configuration was not reloaded: %s", error)
-                host.notifier.error(
+                control.host.notifier.error(
                     f"the configuration was not reloaded: {error}", kind="configuration"
                 )
             manager.ready(status)

@@ -11,7 +11,7 @@ from alicia_scheduler.api.model import to_epoch
 from alicia_scheduler.api.zones import load_timezone
 from alicia_scheduler.cli.configured import load_checked
 from alicia_scheduler.cli.moments import finite, later, moment, span, zoned_time
-from alicia_scheduler.cli.output import print_json, print_table
+from alicia_scheduler.cli.output import patience, print_json, print_table
 from alicia_scheduler.foresight.simulation import Happening, Rehearsal, rehearse
 
 __all__ = ["simulate"]
@@ -62,17 +62,18 @@ def simulate(
     end = moment(until, zone) if until else later(start, length or timedelta(hours=24))
     if end <= start:
         raise click.UsageError("--until must be later than --from")
-    rehearsal = rehearse(
-        checked.events,
-        registry,
-        configuration.settings,
-        checked.calendars,
-        begin=start,
-        end=end,
-        duration=duration,
-        limits=checked.limits,
-        limit=limit,
-    )
+    with patience("rehearsing"):
+        rehearsal = rehearse(
+            checked.events,
+            registry,
+            configuration.settings,
+            checked.calendars,
+            begin=start,
+            end=end,
+            duration=duration,
+            limits=checked.limits,
+            limit=limit,
+        )
     for problem in rehearsal.problems:
         click.echo(f"warning: {problem}", err=True)
     counts = rehearsal.summary()

@@ -14,8 +14,16 @@ import click
 
 from alicia_scheduler.api.errors import AliciaError, StoreError
 from alicia_scheduler.api.model import EventExecution, EventRecord, EventState, Status, from_epoch
-from alicia_scheduler.cli.output import EXIT_NO, fail, local_time, print_json, printable
-from alicia_scheduler.cli.state import state_options, told_host
+from alicia_scheduler.cli.completion import complete_events
+from alicia_scheduler.cli.door import Door, door_options
+from alicia_scheduler.cli.output import (
+    EXIT_NO,
+    fail,
+    json_option,
+    local_time,
+    print_json,
+    printable,
+)
 
 if TYPE_CHECKING:
     from alicia_scheduler.store.queries import Queries
@@ -24,11 +32,11 @@ __all__ = ["test"]
 
 
 @click.command("test")
-@click.argument("event")
+@click.argument("event", shell_complete=complete_events)
 @click.option("--live", is_flag=True, help="Then run the action once, outside history.")
-@state_options
-@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
-def test(event: str, live: bool, config: str | None, state_dir: str | None, as_json: bool) -> None:
+@door_options
+@json_option
+def test(event: str, live: bool, door: Door, as_json: bool) -> None:
     """Show what the action of EVENT would be given at its next slot, and send nothing.
 
     Templates are rendered, secrets fetched and the result checked; secrets show as ***. With
@@ -36,11 +44,11 @@ def test(event: str, live: bool, config: str | None, state_dir: str | None, as_j
     running host is asked. --live runs the action once: no execution is recorded, nothing is
     counted or retried. Exits 1 when the attempt would fail, or has failed.
     """
-    if config is not None and not live:
-        answer = _by_file(event, config, state_dir)
+    if door.config is not None and not live:
+        answer = _by_file(event, door.config, door.state_dir)
     else:
         patience = {"timeout": math.inf} if live else {}
-        answer = told_host(config, state_dir, "events/test", event_id=event, live=live, **patience)
+        answer = door.ask("events/test", event_id=event, live=live, **patience)
     if as_json:
         print_json(answer)
     else:

@@ -12,10 +12,12 @@ import msgspec
 from alicia_scheduler.api import ConfigError
 from alicia_scheduler.api.zones import load_timezone
 from alicia_scheduler.config.calendars import read_calendar
+from alicia_scheduler.config.control import ControlSettings, read_control
 from alicia_scheduler.config.convert import convert_all
 from alicia_scheduler.config.document import Document
 from alicia_scheduler.config.includes import merged, read_included
 from alicia_scheduler.config.limits import read_limits
+from alicia_scheduler.config.pluginlist import split_plugins
 from alicia_scheduler.config.secrets import SecretSource, secret_sources
 from alicia_scheduler.config.settings import HistorySettings, Settings, check_timezone
 from alicia_scheduler.config.wording import found, quote, suggest
@@ -26,6 +28,7 @@ Table = dict[str, Any]
 TABLES = (
     "scheduler",
     "history",
+    "control",
     "services",
     "sinks",
     "events",
@@ -45,10 +48,12 @@ class Configuration:
         file: the file, as it was given.
         settings: ``[scheduler]``; defaults where it is wrong, so that checking can go on.
         history: ``[history]``, likewise.
+        control: ``[control]``, likewise.
         services: ``[services.<name>]`` by name.
         sinks: ``[sinks.<name>]`` by name.
         events: ``[events.<id>]`` by id.
         plugins: ``[plugins.<name>]`` by name.
+        disabled: names of plugins that ``[plugins]`` disables.
         calendars: the days of ``[calendars.<name>]`` by name.
         secrets: where the values of ``[secrets]`` come from, by name.
         limits: the capacity of ``[limits.<name>]`` by name.
@@ -59,10 +64,12 @@ class Configuration:
     file: Path
     settings: Settings
     history: HistorySettings
+    control: ControlSettings
     services: dict[str, Table]
     sinks: dict[str, Table]
     events: dict[str, Table]
     plugins: dict[str, Table]
+    disabled: frozenset[str] = frozenset()
     calendars: dict[str, frozenset[date]]
     secrets: dict[str, SecretSource]
     limits: dict[str, int]
@@ -114,16 +121,19 @@ def configuration(document: Document) -> Configuration:
         if key not in TABLES:
             issues.append(_unknown(key, value))
     settings = _settings(data.get("scheduler", {}), issues)
+    plugins, disabled = split_plugins(data.get("plugins", {}), issues)
     folder, zone = Path(document.name).parent, load_timezone(settings.timezone)
     loaded = Configuration(
         file=Path(document.name),
         settings=settings,
         history=convert_all(data.get("history", {}), HistorySettings, issues, path=("history",))
         or HistorySettings(),
+        control=read_control(data.get("control", {}), folder, issues),
         services=_named_tables(data, "services", issues),
         sinks=_named_tables(data, "sinks", issues),
         events=_named_tables(data, "events", issues),
-        plugins=_named_tables(data, "plugins", issues),
+        plugins=_named_tables({"plugins": plugins}, "plugins", issues),
+        disabled=disabled,
         calendars={
             name: read_calendar(name, table, folder, issues, zone)
             for name, table in _named_tables(data, "calendars", issues).items()

@@ -1,4 +1,8 @@
-"""The wire shapes of Home Assistant's WebSocket API: commands with increasing ids, results."""
+"""The wire shapes of Home Assistant's WebSocket API: commands with increasing ids, results, events.
+
+What comes in is checked here for everything that could hurt whoever looks at it later: depth, size
+of numbers, text that is none. msgspec refuses the rest (NaN, lone surrogates, invalid UTF-8).
+"""
 
 from __future__ import annotations
 
@@ -8,32 +12,95 @@ import msgspec
 
 from alicia_scheduler.api.control import CommandError
 
-__all__ = ["SOCKET_FILE", "error_result", "ok_result", "parse_command"]
+__all__ = [
+    "SOCKET_FILE",
+    "WEBSOCKET_PATH",
+    "decode",
+    "error_result",
+    "event_message",
+    "id_of",
+    "ok_result",
+    "parse_command",
+    "pong",
+]
 
 SOCKET_FILE = "alicia.sock"
 """Name of the Unix socket in the state directory."""
 
+WEBSOCKET_PATH = "/api/websocket"
+"""Where both doors answer; ``/`` is as good."""
 
-def parse_command(text: str | bytes, last_id: int) -> tuple[int, str, dict[str, Any]]:
+MAX_DEPTH = 64
+"""Deepest nesting of a message. What is below would overflow readers that recurse."""
+
+MAX_COMMANDS = 1000
+"""Commands in one frame."""
+
+LARGEST = 2**53
+"""Ids and all other whole numbers stay below: what every reader of JSON holds exactly."""
+
+NAME_LIMIT = 128
+
+
+def decode(text: str) -> list[Any]:
+    """The messages of a frame: one, or those of an array.
+
+    Raises:
+        CommandError: ``invalid_format``: it is not JSON, too deep, or has too large numbers.
+    """
+    try:
+        data = msgspec.json.decode(text)
+    except RecursionError:
+        raise CommandError("invalid_format", "the message is nested too deeply") from None
+    except (ValueError, MemoryError) as error:
+        raise CommandError("invalid_format", f"not JSON: {error}") from error
+    _check_shape(data)
+    if not isinstance(data, list):
+        return [data]
+    if not 0 < len(data) <= MAX_COMMANDS:
+        raise CommandError("invalid_format", f"an array holds 1 to {MAX_COMMANDS} commands")
+    return data
+
+
+def _check_shape(data: object) -> None:
+    stack: list[tuple[object, int]] = [(data, 0)]
+    while stack:
+        value, depth = stack.pop()
+        if isinstance(value, int):
+            if abs(value) > LARGEST:
+                raise CommandError("invalid_format", "a number is too large")
+        elif isinstance(value, (dict, list)):
+            if depth >= MAX_DEPTH:
+                message = f"the message is nested deeper than {MAX_DEPTH} levels"
+                raise CommandError("invalid_format", message)
+            items = value.values() if isinstance(value, dict) else value
+            stack.extend((item, depth + 1) for item in items)
+
+
+def id_of(message: object) -> int | None:
+    """The id of a command, whatever else is wrong with it; None when it has none."""
+    number = message.get("id") if isinstance(message, dict) else None
+    return number if type(number) is int and number > 0 else None
+
+
+def parse_command(message: object, last_id: int) -> tuple[int, str, dict[str, Any]]:
     """``(id, type, arguments)`` of a command.
 
     Raises:
-        CommandError: it is not a JSON object, or its ``id`` or ``type`` is wrong.
+        CommandError: ``invalid_format``: it is no object, or its ``id`` or ``type`` is wrong;
+            ``id_reuse``: its id is not greater than the last one.
     """
-    try:
-        message = msgspec.json.decode(text)
-    except (ValueError, RecursionError) as error:
-        raise CommandError("invalid_format", f"not JSON: {error}") from error
     if not isinstance(message, dict):
         raise CommandError("invalid_format", "a command is a JSON object")
-    number, name = message.pop("id", None), message.pop("type", None)
-    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-        raise CommandError("invalid_format", "id must be a whole number from 1")
-    if not isinstance(name, str):
-        raise CommandError("invalid_format", "type must be the name of a command")
+    number = id_of(message)
+    if number is None:
+        raise CommandError("invalid_format", "id must be a whole number from 1", path=("id",))
+    name = message.get("type")
+    if not isinstance(name, str) or not 0 < len(name) <= NAME_LIMIT:
+        raise CommandError("invalid_format", "must be the name of a command", path=("type",))
     if number <= last_id:
         raise CommandError("id_reuse", f"ids must increase; the last one was {last_id}")
-    return number, name, message
+    return number, name, {key: item for key, item in message.items() if key not in ("id", "type")}
 
 
 def ok_result(number: int, result: object) -> str:
@@ -51,3 +118,13 @@ def error_result(number: int | None, error: CommandError) -> str:
         "error": error.to_json(),
     }
     return msgspec.json.encode(message).decode()
+
+
+def event_message(subscription: int, event: str) -> str:
+    """A notification, given as JSON, for a subscription."""
+    return f'{{"id":{subscription},"type":"event","event":{event}}}'
+
+
+def pong(number: int) -> str:
+    """The answer to ``ping``."""
+    return f'{{"id":{number},"type":"pong"}}'

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import msgspec
 from msgspec import Meta
 
 from alicia_scheduler.api.control import Permission
 from alicia_scheduler.config.convert import json_schema
 from alicia_scheduler.control.command import Answer, Arguments, Command, Nothing, Request
-from alicia_scheduler.control.late import of_host
-from alicia_scheduler.host.loader import PluginRecord
+from alicia_scheduler.host.plugins import PluginChanges
+from alicia_scheduler.host.portrait import advice
+from alicia_scheduler.host.record import PluginRecord
 
 __all__ = ["PLUGINS"]
 
@@ -39,6 +41,14 @@ class Plugin(Answer, frozen=True):
         reason: why it is not active, in a sentence.
         import_time: seconds that importing it took.
         contributions: the names of the types it brings, by kind.
+        warnings: sentences about what it uses that will go away.
+        errors: how often something of it went wrong since the host started.
+        faults: how many of these endangered the host or other plugins.
+        held: how often it held up everything else.
+        longest_hold: the longest of these, in seconds.
+        first_error: the first error.
+        last_error: the last one.
+        advice: what to do about it, in a sentence; null when there is nothing to do.
     """
 
     name: str
@@ -48,6 +58,14 @@ class Plugin(Answer, frozen=True):
     contributions: dict[str, tuple[str, ...]]
     reason: str | None = None
     import_time: float | None = None
+    warnings: tuple[str, ...] = ()
+    errors: int = 0
+    faults: int = 0
+    held: int = 0
+    longest_hold: float = 0.0
+    first_error: dict[str, Any] | None = None
+    last_error: dict[str, Any] | None = None
+    advice: str | None = None
 
 
 class PluginsAnswer(Answer, frozen=True):
@@ -57,6 +75,29 @@ class PluginsAnswer(Answer, frozen=True):
         plugins: each with its status, in order of name.
     """
 
+    plugins: tuple[Plugin, ...]
+
+
+class ChangesAnswer(Answer, frozen=True):
+    """What a command about plugins changed.
+
+    Attributes:
+        added: names of plugins that are new here, active or not; their records say.
+        restart_needed: names of those that were upgraded or uninstalled: what is loaded goes on
+            until the host is restarted.
+        removed: names of those that are gone and were not loaded.
+        revived: ids of the events that came alive.
+        unresolved: ids of the events that lack a type now.
+        issues: mistakes in the configuration that only show now; what has one does not run.
+        plugins: all plugins as they stand now.
+    """
+
+    added: tuple[str, ...]
+    restart_needed: tuple[str, ...]
+    removed: tuple[str, ...]
+    revived: tuple[str, ...]
+    unresolved: tuple[str, ...]
+    issues: tuple[str, ...]
     plugins: tuple[Plugin, ...]
 
 
@@ -83,11 +124,13 @@ class PluginAnswer(Answer, frozen=True):
         plugin: the plugin.
         types: the types it brings.
         settings: the JSON Schema of its own settings; null when it has none.
+        tasks: how many tasks work for it at this moment.
     """
 
     plugin: Plugin
     types: tuple[ContributedType, ...]
     settings: dict[str, Any] | None = None
+    tasks: int = 0
 
 
 async def _list(request: Request, _: Nothing) -> PluginsAnswer:
@@ -110,25 +153,26 @@ async def _show(request: Request, arguments: NamePlugin) -> PluginAnswer:
             for item in items
         ),
         settings=_schema(record.contributions.settings),
+        tasks=request.host.plugins.watch.tasks_of(record),
     )
 
 
-async def _rescan(request: Request, _: Nothing) -> Any:
-    return await of_host(request.host, "rescan_plugins")()
+async def _rescan(request: Request, _: Nothing) -> ChangesAnswer:
+    return _changes(request, await request.host.plugins.rescan())
 
 
-async def _enable(request: Request, arguments: NamePlugin) -> Any:
-    return await _switch(request, arguments.name, enabled=True)
+async def _enable(request: Request, arguments: NamePlugin) -> ChangesAnswer:
+    return _changes(request, await request.host.plugins.enable(arguments.name))
 
 
-async def _disable(request: Request, arguments: NamePlugin) -> Any:
-    return await _switch(request, arguments.name, enabled=False)
+async def _disable(request: Request, arguments: NamePlugin) -> ChangesAnswer:
+    return _changes(request, await request.host.plugins.disable(arguments.name))
 
 
-async def _switch(request: Request, name: str, *, enabled: bool) -> Any:
-    _found(request, name)
-    await of_host(request.host, "set_plugin_enabled")(name, enabled)
-    return PluginsAnswer(plugins=(_plugin(_found(request, name)),))
+def _changes(request: Request, changes: PluginChanges) -> ChangesAnswer:
+    named = {name: tuple(found) for name, found in msgspec.structs.asdict(changes).items()}
+    plugins = tuple(_plugin(record) for record in request.host.registry.plugins)
+    return ChangesAnswer(**named, plugins=plugins)
 
 
 def _found(request: Request, name: str) -> PluginRecord:
@@ -139,7 +183,7 @@ def _found(request: Request, name: str) -> PluginRecord:
 
 
 def _plugin(record: PluginRecord) -> Plugin:
-    return Plugin(**record.to_wire())
+    return Plugin(**record.to_wire(), advice=advice(record))
 
 
 def _schema(cls: type[Any] | None) -> dict[str, Any] | None:
@@ -171,7 +215,7 @@ PLUGINS = (
     Command(
         "plugins/rescan",
         Nothing,
-        PluginsAnswer,
+        ChangesAnswer,
         Permission.ADMIN,
         _rescan,
         "Look for plugins that were installed, removed or replaced.",
@@ -179,15 +223,15 @@ PLUGINS = (
     Command(
         "plugins/enable",
         NamePlugin,
-        PluginsAnswer,
+        ChangesAnswer,
         Permission.ADMIN,
         _enable,
-        "Enable a plugin.",
+        "Use a plugin again that was disabled or quarantined.",
     ),
     Command(
         "plugins/disable",
         NamePlugin,
-        PluginsAnswer,
+        ChangesAnswer,
         Permission.ADMIN,
         _disable,
         "Disable a plugin; what needs its types becomes unresolved.",

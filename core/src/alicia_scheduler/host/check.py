@@ -24,7 +24,6 @@ from alicia_scheduler.config.plain import plain_all
 from alicia_scheduler.config.settings import Settings
 from alicia_scheduler.config.wording import suggest
 from alicia_scheduler.host.known import CONTRACTS
-from alicia_scheduler.host.loader import PluginStatus
 from alicia_scheduler.host.recipes import Recipe, read_options
 from alicia_scheduler.host.registry import Family, Offer, Registry, action_of, check_action
 from alicia_scheduler.host.resolver import exclusions_of
@@ -136,7 +135,7 @@ def check_event(
 def disabled_plugins(configuration: Configuration) -> set[str]:
     """The names of the plugins that the configuration switches off. Mistakes in their tables are
     noted in the configuration's issues."""
-    disabled = set()
+    disabled = set(configuration.disabled)
     for name, raw in configuration.plugins.items():
         found: list[ConfigError] = []
         ours = {key: value for key, value in raw.items() if key in PLUGIN_KEYS}
@@ -199,7 +198,7 @@ def _check_plugin_settings(
 ) -> None:
     """Check the own keys of each active plugin in ``[plugins.<name>]``, and give it these."""
     for plugin in registry.plugins:
-        if plugin.status is not PluginStatus.ACTIVE:
+        if not plugin.in_use:
             continue
         raw = configuration.plugins.get(plugin.name, {})
         own = {key: value for key, value in raw.items() if key not in PLUGIN_KEYS}
@@ -207,7 +206,8 @@ def _check_plugin_settings(
         settings = plugin.contributions.settings
         if settings is not None:
             converted = convert_all(own, settings, found, path=path)
-            plugin.settings = converted if take else plugin.settings
+            if take or plugin.settings is None:
+                plugin.settings = converted
         elif own:
             convert_all(own, PluginTable, found, path=path)
 

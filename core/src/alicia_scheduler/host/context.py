@@ -16,6 +16,7 @@ from alicia_scheduler.api.control import Commands
 from alicia_scheduler.api.errors import ServiceUnavailable
 from alicia_scheduler.api.model import EventExecution
 from alicia_scheduler.host.asyncio_threads import AsyncioThreads
+from alicia_scheduler.host.faults import Faults
 from alicia_scheduler.host.loader import PluginRecord
 from alicia_scheduler.host.progress import Progress
 from alicia_scheduler.host.secrets.vault import Secrets
@@ -79,6 +80,7 @@ class Surroundings:
         calls: None until the kernel is there.
         commands: None until the schedule runs, and where nobody answers commands.
         parts: the names of those that have not ended, for people.
+        faults: the accounts of what goes wrong in plugins.
         asyncio: the loops of plugins that use asyncio libraries.
     """
 
@@ -91,6 +93,7 @@ class Surroundings:
     calls: Calls | None = None
     commands: Commands | None = None
     parts: set[str] = field(default_factory=set)
+    faults: Faults = field(default_factory=Faults)
     asyncio: AsyncioThreads = field(default_factory=AsyncioThreads)
 
     @contextmanager

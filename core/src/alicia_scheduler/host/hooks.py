@@ -6,8 +6,11 @@ this plugin, and no plugin's hook can stand between the host and another's.
 
 from __future__ import annotations
 
+import difflib
 import inspect
+import re
 from collections.abc import Iterable
+from types import ModuleType
 from typing import Any
 
 import click
@@ -23,6 +26,7 @@ from alicia_scheduler.api.descriptors import (
     SinkType,
     StoreType,
 )
+from alicia_scheduler.api.hookspecs import Going
 from alicia_scheduler.config.shapes import is_object
 
 __all__ = ["HookFault", "PluginHooks"]
@@ -39,18 +43,31 @@ class PluginHooks:
         name: the plugin's name, for messages.
         plugin: the object its entry point names, usually a module.
 
+        specs: the hooks there are.
+        going: which of them will go away.
+
+    Attributes:
+        warnings: a sentence for each hook or argument the plugin uses that will go away.
+
     Raises:
         HookFault: no hook at all, an unknown hook, or one with a wrong shape.
     """
 
-    def __init__(self, name: str, plugin: object) -> None:
+    def __init__(
+        self,
+        name: str,
+        plugin: object,
+        specs: ModuleType | type = hookspecs,
+        going: Going = hookspecs.GOING,
+    ) -> None:
+        self.warnings: list[str] = []
         self._manager = pluggy.PluginManager(hookspecs.PROJECT_NAME)
-        self._manager.add_hookspecs(hookspecs)
+        self._manager.add_hookspecs(specs)
         try:
             self._manager.register(plugin, name)
-            self._manager.check_pending()
+            self._refuse_unknown(going)
         except pluggy.PluginValidationError as error:
-            raise HookFault(_first_line(error)) from error
+            raise HookFault(_plain(error)) from error
         callers = self._manager.get_hookcallers(plugin) or []
         if not callers:
             raise HookFault(
@@ -60,6 +77,21 @@ class PluginHooks:
         for caller in callers:
             for implementation in caller.get_hookimpls():
                 _check_shape(caller.name, implementation.function)
+                self.warnings += _warnings(caller.name, implementation.argnames, going)
+
+    def _refuse_unknown(self, going: Going) -> None:
+        for hook, caller in self._manager.hook.__dict__.items():
+            if hook.startswith("_") or caller.has_spec():
+                continue
+            for implementation in caller.get_hookimpls():
+                if implementation.optionalhook:
+                    continue
+                if hook in going.removed:
+                    raise HookFault(f"the hook {hook} is no more: {going.removed[hook]}")
+                raise HookFault(
+                    f"it has the hook {hook}, which this host does not know: it is misspelt"
+                    f"{_near(hook, self._manager)}, or needs a newer alicia-scheduler"
+                )
 
     def schedule_types(self, info: HostInfo) -> list[ScheduleType]:
         return self._collect("alicia_schedule_types", info, ScheduleType)
@@ -111,6 +143,23 @@ class PluginHooks:
         return found
 
 
+def _warnings(hook: str, arguments: Iterable[str], going: Going) -> list[str]:
+    found = []
+    if hook in going.hooks:
+        found.append(f"the hook {hook} will go away: {going.hooks[hook]}")
+    for argument in arguments:
+        said = going.arguments.get((hook, argument))
+        if said is not None:
+            found.append(f"the argument {argument!r} of the hook {hook} will go away: {said}")
+    return found
+
+
+def _near(hook: str, manager: pluggy.PluginManager) -> str:
+    known = [name for name, caller in manager.hook.__dict__.items() if caller.has_spec()]
+    near = difflib.get_close_matches(hook, known, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
 def _check_shape(hook: str, function: Any) -> None:
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise HookFault(f"{hook} is async; hooks are plain functions, what waits is in open()")
@@ -122,6 +171,10 @@ def _check_shape(hook: str, function: Any) -> None:
             )
 
 
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:3])
+def _plain(error: pluggy.PluginValidationError) -> str:
+    """What pluggy says about a hook, as one sentence."""
+    text = " ".join(str(error).split())
+    wrong = re.search(r"for hook '(\w+)'.*Argument\(s\) \{(.*?)\} are declared", text)
+    if wrong is None:
+        return text
+    return f"its hook {wrong[1]} asks for {wrong[2]}, which no hook is given; it may ask for: info"

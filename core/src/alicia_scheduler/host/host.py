@@ -16,13 +16,16 @@ from alicia_scheduler.config.settings import HistorySettings, Settings
 from alicia_scheduler.host.actions import OpenActions
 from alicia_scheduler.host.audit import AuditLog
 from alicia_scheduler.host.calls import ServiceCalls
-from alicia_scheduler.host.check import Checked
+from alicia_scheduler.host.check import Checked, disabled_plugins
 from alicia_scheduler.host.context import Surroundings
+from alicia_scheduler.host.faults import Faults
 from alicia_scheduler.host.finishing import Finishing
 from alicia_scheduler.host.history import HistoryKeeper
 from alicia_scheduler.host.kernelsettings import kernel_settings
+from alicia_scheduler.host.plugins import Plugins
 from alicia_scheduler.host.registry import Registry
 from alicia_scheduler.host.reload import Reloading, ReloadPlan, Running
+from alicia_scheduler.host.remembered import Remembered
 from alicia_scheduler.host.resolver import Resolver
 from alicia_scheduler.host.services import services_running
 from alicia_scheduler.host.sinks import sinks_running
@@ -55,8 +58,10 @@ class Host:
         history: how much of the past is kept.
         configuration: what all this came from, when it came from a file; :meth:`reload` reads it
             anew.
+        remembered: what was known about plugins before this start.
 
     Attributes:
+        plugins: how they stand, and what they can be told.
         kernel: None until it is there.
         commands: who answers the commands of plugins that are doors; None when nobody does.
         audit: takes notes of commands.
@@ -72,12 +77,21 @@ class Host:
         clock: Clock | None = None,
         history: HistorySettings | None = None,
         configuration: Configuration | None = None,
+        remembered: Remembered | None = None,
     ) -> None:
         self.clock = clock or SystemClock()
         self.notifier = Notifier(self.clock, redact=checked.secrets.redactor.data)
         self.started = trio.Event()
         self.kernel: Kernel | None = None
         self.commands: Commands | None = None
+        self.plugins = Plugins(
+            registry,
+            remembered or Remembered(state_dir),
+            Faults(self.clock.now, self.clock.elapsed),
+            self.notifier,
+            self.clock.now,
+            configured_off=disabled_plugins(configuration) if configuration is not None else (),
+        )
         self.audit = AuditLog(state_dir, self.clock, self.notifier.redact)
         self._settings = settings
         self._checked = checked
@@ -131,9 +145,10 @@ class Host:
             StoreError: the state directory cannot be used, e.g. another host has it.
         """
         if self._state_dir is None:
-            await self._run_with(None)
+            with self.plugins.watch.watching():
+                await self._run_with(None)
             return
-        with StateLock(self._state_dir, self.clock.now()):
+        with StateLock(self._state_dir, self.clock.now()), self.plugins.watch.watching():
             async with self.audit.running():
                 await self._run_with(self._state_dir / STORE_FILE)
 
@@ -183,9 +198,10 @@ class Host:
             secrets=checked.secrets,
             state_dir=self._state_dir,
             parts=self._parts,
+            faults=self.plugins.faults,
         )
         self._surroundings = surroundings
-        actions = OpenActions(surroundings)
+        actions = OpenActions(surroundings, self.plugins.watch.returned)
         journal = any(sink.options.durable for sink in checked.sinks)
         async with (
             SqliteStore.open(store_file) as store,
@@ -225,6 +241,8 @@ class Host:
                     history=history,
                 )
                 self._reloading = Reloading(self._configuration, checked, running)
+            follow = self._reloading.follow_plugins if self._reloading is not None else None
+            self.plugins.attach(self.kernel, actions, follow)
             if not self._stop_wanted:
                 await self._run_kernel(self.kernel, surroundings, history)
 
@@ -255,6 +273,7 @@ class Host:
             self.started.set()
             surroundings.commands = self.commands
             nursery.start_soon(follow_zone_data, kernel)
+            nursery.start_soon(self.plugins.run)
             nursery.start_soon(history.run)
             await kernel.stopped.wait()
             surroundings.commands = None

@@ -7,9 +7,10 @@ plugins: everybody else's types are called ``<plugin>.<type>``.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
-__all__ = ["CONTRACTS", "KINDS", "KNOWN", "missing_type"]
+__all__ = ["CONTRACTS", "KINDS", "KNOWN", "is_first_party", "missing_type"]
 
 KNOWN: dict[str, dict[str, str]] = {
     "schedule type": {
@@ -44,6 +45,14 @@ KNOWN: dict[str, dict[str, str]] = {
 }
 
 KINDS = tuple(KNOWN)
+
+_FIRST_PARTY = frozenset(owner for names in KNOWN.values() for owner in names.values())
+
+
+def is_first_party(distribution: str) -> bool:
+    """True for Alicia's own distributions."""
+    return re.sub(r"[-_.]+", "-", distribution).lower() in _FIRST_PARTY
+
 
 CONTRACTS = {
     "MqttConnection": "alicia-mqtt",

@@ -7,108 +7,51 @@ everything it offers or nothing at all.
 
 from __future__ import annotations
 
-import re
-import time
-from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib import metadata
-from typing import Any
-
-import click
 
 from alicia_scheduler.api import API_VERSION
-from alicia_scheduler.api.descriptors import (
-    ActionType,
-    HostInfo,
-    ScheduleType,
-    ServiceCall,
-    ServiceType,
-    SinkType,
-    StoreType,
-)
+from alicia_scheduler.api.descriptors import HostInfo
 from alicia_scheduler.host.discovery import Candidate
-from alicia_scheduler.host.hooks import HookFault, PluginHooks
-from alicia_scheduler.host.known import KNOWN
+from alicia_scheduler.host.known import is_first_party
+from alicia_scheduler.host.loading import PATIENCE, load
+from alicia_scheduler.host.record import (
+    Contributions,
+    PluginError,
+    PluginRecord,
+    PluginStatus,
+)
 
-__all__ = ["Contributions", "PluginRecord", "PluginStatus", "host_info", "load_plugins"]
+__all__ = [
+    "Contributions",
+    "LeftOut",
+    "PluginError",
+    "PluginRecord",
+    "PluginStatus",
+    "find_conflicts",
+    "host_info",
+    "load_plugin",
+    "load_plugins",
+]
 
-TYPE_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?")
-
-
-class PluginStatus(StrEnum):
-    """How an installed plugin stands."""
-
-    ACTIVE = "active"
-    DISABLED = "disabled"
-    CONFLICT = "conflict"
-    INCOMPATIBLE = "incompatible"
-    BROKEN = "broken"
-    QUARANTINED = "quarantined"
-    RESTART_NEEDED = "restart-needed"
+Watch = Callable[[str | None], None]
+"""Told the name of the plugin that is being imported, and None when none is any more."""
 
 
 @dataclass(frozen=True)
-class Contributions:
-    """What a plugin offers, by kind."""
-
-    schedule_types: Sequence[ScheduleType] = ()
-    action_types: Sequence[ActionType] = ()
-    sinks: Sequence[SinkType] = ()
-    services: Sequence[ServiceType] = ()
-    service_calls: Sequence[ServiceCall] = ()
-    stores: Sequence[StoreType] = ()
-    settings: type[Any] | None = None
-    commands: Sequence[click.Command] = ()
-
-    def by_kind(self) -> dict[str, Sequence[Any]]:
-        """The typed contributions, under the words that messages use."""
-        return {
-            "schedule type": self.schedule_types,
-            "action type": self.action_types,
-            "sink": self.sinks,
-            "service": self.services,
-            "service call": self.service_calls,
-            "store": self.stores,
-        }
-
-
-@dataclass
-class PluginRecord:
-    """What is known about one installed plugin.
+class LeftOut:
+    """Why a plugin is not even imported.
 
     Attributes:
-        reason: one sentence that says why the status is not ``active``.
-        import_time: seconds that importing it took.
-        settings: its own keys of ``[plugins.<name>]`` as its class of settings, once a
-            configuration has been checked; None before, and for a plugin without such a class.
+        status: ``disabled`` or ``quarantined``.
+        reason: one plain sentence.
     """
 
-    name: str
-    distribution: str
-    version: str
-    status: PluginStatus = PluginStatus.ACTIVE
-    reason: str | None = None
-    import_time: float | None = None
-    contributions: Contributions = field(default_factory=Contributions)
-    settings: Any = None
-
-    def to_wire(self) -> dict[str, Any]:
-        """The record as ``alicia plugins list --json`` shows it."""
-        return {
-            "name": self.name,
-            "distribution": self.distribution,
-            "version": self.version,
-            "status": self.status.value,
-            "reason": self.reason,
-            "import_time": self.import_time,
-            "contributions": {
-                kind.replace(" ", "_") + "s": [item.name for item in items]
-                for kind, items in self.contributions.by_kind().items()
-                if items
-            },
-        }
+    status: PluginStatus
+    reason: str
 
 
 def host_info() -> HostInfo:
@@ -117,124 +60,108 @@ def host_info() -> HostInfo:
 
 
 def load_plugins(
-    candidates: Iterable[Candidate], *, disabled: Collection[str] = ()
+    candidates: Iterable[Candidate],
+    *,
+    disabled: Collection[str] = (),
+    left_out: Callable[[str, str], LeftOut | None] = lambda _name, _distribution: None,
+    patience: float = PATIENCE,
+    watch: Watch = lambda _name: None,
 ) -> list[PluginRecord]:
-    """Load every candidate that may be loaded; never raises for what a plugin does."""
+    """Load every candidate that may be loaded; never raises for what a plugin does.
+
+    Args:
+        disabled: names that the configuration switches off.
+        left_out: says of a plugin, by name and distribution, why it is not to be imported.
+        patience: seconds that importing one plugin and asking its hooks may take.
+        watch: told what is being imported.
+    """
     candidates = list(candidates)
-    claims = Counter(candidate.name for candidate in candidates)
-    records = []
-    info = host_info()
+    conflicts = find_conflicts(candidates)
+    off = LeftOut(PluginStatus.DISABLED, "it is disabled in the configuration")
+    return [
+        load_plugin(
+            each,
+            left_out=off if each.name in disabled else left_out(each.name, each.distribution),
+            conflict=conflicts.get((each.name, each.distribution)),
+            patience=patience,
+            watch=watch,
+        )
+        for each in candidates
+    ]
+
+
+def find_conflicts(candidates: Iterable[Candidate]) -> dict[tuple[str, str], str]:
+    """A sentence for each candidate, by name and distribution, whose name another claims too.
+
+    Nobody can say which of them is meant, so none is loaded; except that Alicia's own
+    distributions always win, as no stranger may take a name from them.
+    """
+    claims: dict[str, list[Candidate]] = defaultdict(list)
     for candidate in candidates:
-        record = PluginRecord(candidate.name, candidate.distribution, candidate.version)
-        records.append(record)
-        if candidate.name in disabled:
-            record.status = PluginStatus.DISABLED
-            record.reason = "it is disabled in the configuration"
-        elif candidate.api_major != API_VERSION[0]:
-            record.status = PluginStatus.INCOMPATIBLE
-            record.reason = (
-                f"it is written for API {candidate.api_major}; "
-                f"this host has API {API_VERSION[0]}.{API_VERSION[1]}"
-            )
-        elif claims[candidate.name] > 1:
-            others = sorted(
-                other.distribution
-                for other in candidates
-                if other.name == candidate.name and other is not candidate
-            )
-            record.status = PluginStatus.CONFLICT
-            record.reason = (
-                f"{' and '.join(others)} claims the name {candidate.name!r} too: uninstall one"
-            )
-        else:
-            _load(candidate, record, info)
-    return records
+        claims[candidate.name].append(candidate)
+    conflicts = {}
+    for name, claimants in claims.items():
+        own = [each.distribution for each in claimants if is_first_party(each.distribution)]
+        for candidate in claimants:
+            others = sorted(each.distribution for each in claimants if each is not candidate)
+            if not others or own == [candidate.distribution]:
+                continue
+            if own:
+                sentence = f"the name {name!r} belongs to {own[0]}: uninstall this one"
+            else:
+                sentence = f"{' and '.join(others)} claims the name {name!r} too: uninstall one"
+            conflicts[name, candidate.distribution] = sentence
+    return conflicts
 
 
-def _load(candidate: Candidate, record: PluginRecord, info: HostInfo) -> None:
-    started = time.perf_counter()
-    try:
-        plugin = candidate.entry_point.load()
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001 - an import may raise anything, SystemExit too
-        _break(record, f"importing {candidate.entry_point.value} failed: {_sentence(error)}")
-        return
-    finally:
-        record.import_time = time.perf_counter() - started
-    try:
-        hooks = PluginHooks(candidate.name, plugin)
-        contributions = Contributions(
-            schedule_types=hooks.schedule_types(info),
-            action_types=hooks.action_types(info),
-            sinks=hooks.sinks(info),
-            services=hooks.services(info),
-            service_calls=hooks.service_calls(info),
-            stores=hooks.stores(info),
-            settings=hooks.settings(info),
-            commands=hooks.commands(info),
+def load_plugin(
+    candidate: Candidate,
+    *,
+    left_out: LeftOut | None = None,
+    conflict: str | None = None,
+    patience: float = PATIENCE,
+    watch: Watch = lambda _name: None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> PluginRecord:
+    """Load one candidate, if it may be loaded; never raises for what the plugin does. Blocking.
+
+    Args:
+        left_out: why it is not to be imported, if it is not.
+        conflict: why its name cannot be given to it, if it cannot.
+        now: dates what goes wrong.
+    """
+    record = PluginRecord(
+        candidate.name,
+        candidate.distribution,
+        candidate.version,
+        package=candidate.entry_point.value.partition(":")[0].split(".")[0].strip(),
+        fingerprint=candidate.fingerprint,
+    )
+    needs, here = (candidate.api_major, candidate.api_minor), API_VERSION
+    if left_out is not None:
+        record.stand(left_out.status, left_out.reason)
+    elif needs[0] != here[0]:
+        record.stand(
+            PluginStatus.INCOMPATIBLE,
+            f"it is written for API {needs[0]}; this host has API {here[0]}.{here[1]}: "
+            + _other_version(needs[0] > here[0]),
         )
-        _check_names(candidate, contributions)
-    except HookFault as fault:
-        _break(record, str(fault))
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001 - a hook may raise anything
-        _break(record, f"a hook failed: {_sentence(error)}")
+    elif needs > here:
+        record.stand(
+            PluginStatus.INCOMPATIBLE,
+            f"it needs API {needs[0]}.{needs[1]}; this host has API {here[0]}.{here[1]}: "
+            + _other_version(True),
+        )
+    elif conflict is not None:
+        record.stand(PluginStatus.CONFLICT, conflict)
     else:
-        record.contributions = contributions
+        watch(candidate.name)
+        load(candidate, record, host_info(), patience=patience, now=now)
+        watch(None)
+    return record
 
 
-def _check_names(candidate: Candidate, contributions: Contributions) -> None:
-    for kind, items in contributions.by_kind().items():
-        seen: set[str] = set()
-        for item in items:
-            name = item.name
-            if not isinstance(name, str) or not TYPE_NAME.fullmatch(name):
-                raise HookFault(
-                    f"the {kind} name {name!r} is not allowed: "
-                    "lower-case letters, digits and _, beginning with a letter"
-                )
-            if name in seen:
-                raise HookFault(f"it offers the {kind} {name!r} twice")
-            seen.add(name)
-            _check_namespace(candidate, kind, name)
-            what = "data" if isinstance(item, ServiceCall) else "config"
-            if not isinstance(getattr(item, what), type):
-                raise HookFault(
-                    f"the {kind} {name!r} has a {what} that is not a class; "
-                    "give a msgspec Struct, a dataclass or an attrs class"
-                )
-
-
-def _check_namespace(candidate: Candidate, kind: str, name: str) -> None:
-    owner = KNOWN[kind].get(name)
-    if owner == candidate.distribution:
-        return
-    domain = name.split(".", 1)[0]
-    if "." not in name:
-        taken = f"belongs to {owner}" if owner else "is kept for first-party plugins"
-        raise HookFault(
-            f"the {kind} name {name!r} {taken}: call it '{_namespace(candidate)}.{name}'"
-        )
-    if any(known.startswith(f"{domain}.") for known in KNOWN[kind]):
-        raise HookFault(f"the {kind} name {name!r} has a domain that is kept for the scheduler")
-    if domain != _namespace(candidate):
-        raise HookFault(
-            f"the {kind} name {name!r} is outside its namespace: "
-            f"it must begin with '{_namespace(candidate)}.'"
-        )
-
-
-def _namespace(candidate: Candidate) -> str:
-    return candidate.name.replace("-", "_")
-
-
-def _break(record: PluginRecord, reason: str) -> None:
-    record.status = PluginStatus.BROKEN
-    record.reason = reason
-
-
-def _sentence(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+def _other_version(newer: bool) -> str:
+    if newer:
+        return "pip install --upgrade alicia-scheduler"
+    return "ask for a version of it that is written for this host"

@@ -18,8 +18,8 @@ from alicia_scheduler.api.descriptors import (
 from alicia_scheduler.api.errors import ConfigError
 from alicia_scheduler.config.convert import convert
 from alicia_scheduler.config.events import DEFAULT_ACTION
-from alicia_scheduler.host.known import missing_type
-from alicia_scheduler.host.loader import PluginRecord, PluginStatus
+from alicia_scheduler.host.known import KNOWN, missing_type
+from alicia_scheduler.host.record import PluginRecord
 from alicia_scheduler.host.schedulercalls import SCHEDULER, SCHEDULER_CALLS
 from alicia_scheduler.kernel.prepared import Unresolved
 
@@ -37,11 +37,21 @@ class Offer(Generic[T]):
 
 
 class Family(Generic[T]):
-    """All types of one kind, by name."""
+    """All types of one kind, by name.
 
-    def __init__(self, kind: str) -> None:
+    Args:
+        plugins: every installed plugin, in use or not; one that is not may be why a type is
+            missing.
+    """
+
+    def __init__(self, kind: str, plugins: Sequence[PluginRecord] = ()) -> None:
         self.kind = kind
+        self._plugins = plugins
         self._offers: dict[str, Offer[T]] = {}
+
+    def clear(self) -> None:
+        """Forget all types."""
+        self._offers.clear()
 
     def add(self, plugin: PluginRecord, types: Sequence[T]) -> None:
         for item in types:
@@ -64,6 +74,12 @@ class Family(Generic[T]):
         offer = self._offers.get(name)
         if offer is not None:
             return offer
+        for plugin in self._plugins:
+            if not plugin.in_use and brings(plugin, self.kind, name):
+                raise Unresolved(
+                    f"the {self.kind} {name!r} is not there: the plugin {plugin.name} is "
+                    f"{plugin.status}: {plugin.reason}"
+                )
         sentence, hint, possible = missing_type(self.kind, name, self._offers)
         if possible:
             raise Unresolved(f"{sentence} ({hint})")
@@ -71,31 +87,37 @@ class Family(Generic[T]):
 
 
 class Registry:
-    """What the active plugins contribute.
+    """What the plugins that are in use contribute.
 
     Args:
-        plugins: the records of the loader; those that are not active contribute nothing.
+        plugins: the records of the loader. What is added to the list, or changes its status, counts
+            from the next :meth:`refresh` on.
     """
 
     def __init__(self, plugins: Sequence[PluginRecord]) -> None:
-        self.plugins = plugins
-        self.schedule_types: Family[ScheduleType] = Family("schedule type")
-        self.action_types: Family[ActionType] = Family("action type")
-        self.sinks: Family[SinkType] = Family("sink")
-        self.services: Family[ServiceType] = Family("service")
-        self.service_calls: Family[ServiceCall] = Family("service call")
+        self.plugins = list(plugins)
+        self.schedule_types: Family[ScheduleType] = Family("schedule type", self.plugins)
+        self.action_types: Family[ActionType] = Family("action type", self.plugins)
+        self.sinks: Family[SinkType] = Family("sink", self.plugins)
+        self.services: Family[ServiceType] = Family("service", self.plugins)
+        self.service_calls: Family[ServiceCall] = Family("service call", self.plugins)
+        self.stores: Family[StoreType] = Family("store", self.plugins)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look anew at what is in use. The families stay the same objects."""
+        families: tuple[Family[Any], ...] = (
+            *(self.schedule_types, self.action_types, self.sinks),
+            *(self.services, self.service_calls, self.stores),
+        )
+        for family in families:
+            family.clear()
         self.service_calls.add(SCHEDULER, SCHEDULER_CALLS)
-        self.stores: Family[StoreType] = Family("store")
-        for record in plugins:
-            if record.status is not PluginStatus.ACTIVE:
-                continue
-            offered = record.contributions
-            self.schedule_types.add(record, offered.schedule_types)
-            self.action_types.add(record, offered.action_types)
-            self.sinks.add(record, offered.sinks)
-            self.services.add(record, offered.services)
-            self.service_calls.add(record, offered.service_calls)
-            self.stores.add(record, offered.stores)
+        for record in self.plugins:
+            if record.in_use:
+                offered = record.contributions.by_kind()
+                for family in families:
+                    family.add(record, offered[family.kind])
 
     def provider(self, contract: type[Any]) -> Offer[ServiceType] | None:
         """The service that provides a contract."""
@@ -103,6 +125,13 @@ class Registry:
             if offer.type.provides is contract:
                 return offer
         return None
+
+
+def brings(plugin: PluginRecord, kind: str, name: str) -> bool:
+    """True when a type of this name is, or can only be, this plugin's."""
+    if "." in name:
+        return name.split(".", 1)[0] == plugin.namespace
+    return KNOWN[kind].get(name) == plugin.distribution
 
 
 def build_schedule(

@@ -164,6 +164,40 @@ class Reloading:
                     await self._apply(new, checked, plan)
             return plan
 
+    async def follow_plugins(self) -> list[ConfigError]:
+        """What plugins are in use has changed: hold the configuration in force against them, close
+        the parts of those that are gone and start what can run now.
+
+        Returns:
+            the mistakes that only show now; what has one does not run.
+        """
+        async with self._one_at_a_time:
+            now = self._running.kernel.clock.now()
+            checked = await trio.to_thread.run_sync(
+                lambda: check_configuration(
+                    self.configuration,
+                    self._running.registry,
+                    now=now,
+                    running=self._running.secrets,
+                )
+            )
+            with trio.CancelScope(shield=True):
+                services, sinks = _by_name(checked.services), _by_name(checked.sinks)
+                gone = [self._sinks.pop(n) for n in list(self._sinks) if n not in sinks]
+                come = [
+                    self._sinks.setdefault(name, sink)
+                    for name, sink in sinks.items()
+                    if name not in self._sinks and self._running.sinks.takes(sink)
+                ]
+                left = [self._services.pop(n) for n in list(self._services) if n not in services]
+                new = {name: each for name, each in services.items() if name not in self._services}
+                await self._running.sinks.replace(gone, ())
+                await self._running.services.stop(left)
+                await self._running.services.start(new.values())
+                self._services |= new
+                await self._running.sinks.replace((), come)
+            return checked.issues
+
     def _looked_at(self, now: datetime) -> tuple[Configuration, Checked]:
         try:
             new = load(self.configuration.file)

@@ -111,8 +111,7 @@ class Resolver:
             if self.finishing is None:
                 raise Unresolved("no templates are rendered and no secrets fetched here")
             config = await self.finishing.config(config, execution)
-        action = await self._actions.get(offer)
-        return await action.run(config, execution)
+        return await self._actions.run(offer, config, execution)
 
     async def preview(
         self, prepared: Prepared, execution: EventExecution

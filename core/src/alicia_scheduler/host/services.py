@@ -11,6 +11,7 @@ from typing import Any
 import trio
 
 from alicia_scheduler.api.descriptors import ServiceType
+from alicia_scheduler.host.blame import working_for
 from alicia_scheduler.host.context import HostContext, Surroundings
 from alicia_scheduler.host.recipes import made
 from alicia_scheduler.host.registry import Offer
@@ -81,7 +82,10 @@ class SupervisedServices:
             with trio.move_on_after(START_TIMEOUT) as waiting:
                 await first_word.wait()
             if waiting.cancelled_caught:
-                logger.warning("service %s takes long to start", service.offer.type.name)
+                name = service.offer.type.name
+                logger.warning("service %s takes long to start", name)
+                sentence = f"service {name} was not open after {START_TIMEOUT:g} s"
+                self._surroundings.faults.error(service.offer.plugin, "open", sentence)
 
     async def stop(self, services: Collection[ConfiguredService] | None = None) -> None:
         """Close these, or all, the one that was started last first; each within its bound."""
@@ -112,7 +116,8 @@ async def _supervise(
 ) -> None:
     service = supervised.service
     kind = service.offer.type
-    context = surroundings.context(service.offer.plugin)
+    plugin, name = service.offer.plugin, f"service {kind.name}"
+    context = surroundings.context(plugin)
     running, notifier = surroundings.services, surroundings.notifier
 
     def up(part: object) -> None:
@@ -120,21 +125,25 @@ async def _supervise(
             running.up(kind.provides, part)
         first_word.set()
 
-    def down(problem: str) -> None:
+    def down(problem: str, error: BaseException) -> None:
+        surroundings.faults.failed(plugin, "service", error, f"{name} failed: {problem}")
         if kind.provides is not None:
             running.down(kind.provides, problem)
         notifier.error(f"service {kind.name} failed: {problem}", kind="service")
         first_word.set()
 
-    name = f"service {kind.name}"
+    def late(sentence: str) -> None:
+        surroundings.faults.fault(plugin, "close", sentence)
+
     try:
-        with surroundings.part(name):
+        with surroundings.part(name), working_for(plugin):
             await keep_open(
                 name,
                 lambda: _opened(service, context, surroundings.secrets),
                 up=up,
                 down=down,
                 stop=supervised.stop,
+                late=late,
             )
     finally:
         if kind.provides is not None:

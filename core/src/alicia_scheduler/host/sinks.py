@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ from msgspec import Meta
 
 from alicia_scheduler.api.descriptors import SinkType
 from alicia_scheduler.api.model import Notification
+from alicia_scheduler.host.blame import working_for
 from alicia_scheduler.host.context import Surroundings
+from alicia_scheduler.host.faults import is_foreign
 from alicia_scheduler.host.queues import Journal, JournalQueue, MemoryQueue, Queue
 from alicia_scheduler.host.recipes import made
 from alicia_scheduler.host.registry import Offer
@@ -42,6 +45,10 @@ class SinkOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     durable: bool = False
     durable_limit: Annotated[int, Meta(ge=1_000, le=10_000_000)] = 10_000
+
+
+OPEN_TIMEOUT = 30.0
+"""Seconds that opening a sink may take."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,10 @@ class RunningSinks:
         self._fed.append(feeding)
         self._surroundings.notifier.listen(feeding.queue.put)
         self._nursery.start_soon(_fed, feeding, self._surroundings, name=f"sink {kind.name}")
+
+    def takes(self, sink: ConfiguredSink) -> bool:
+        """False for a durable sink that has no place in the journal, which is opened at start."""
+        return not sink.options.durable or sink.offer.type.name in self._journal.heard
 
     def close(self) -> None:
         """Give all of them :data:`FLUSH_TIMEOUT` to write what is left."""
@@ -133,31 +144,46 @@ async def _fed(feeding: _Feeding, surroundings: Surroundings) -> None:
             async with trio.open_nursery() as nursery:
                 if isinstance(queue, JournalQueue):
                     nursery.start_soon(queue.keep_bounded)
-                await _feed(sink, surroundings, queue)
+                with working_for(sink.offer.plugin):
+                    await _feed(sink, surroundings, queue)
                 nursery.cancel_scope.cancel()
+        if feeding.scope.cancelled_caught:
+            sentence = f"sink {sink.offer.type.name} did not close within {FLUSH_TIMEOUT:g} s"
+            surroundings.faults.error(sink.offer.plugin, "close", sentence)
     finally:
         feeding.done.set()
 
 
 async def _feed(sink: ConfiguredSink, surroundings: Surroundings, queue: Queue) -> None:
     """Open the sink, write batch after batch; after a fault open it again with the same batch."""
-    context = surroundings.context(sink.offer.plugin)
-    health = _Health(sink.offer.type.name, surroundings.notifier, queue)
+    plugin, name = sink.offer.plugin, sink.offer.type.name
+    context, faults = surroundings.context(plugin), surroundings.faults
+    health = _Health(name, surroundings.notifier, queue)
     backoff = Backoff()
     batch: list[Notification] = []
     while True:
+        opening = trio.CancelScope(deadline=trio.current_time() + OPEN_TIMEOUT)
         try:
             config = await made(sink.config, surroundings.secrets)
-            async with sink.offer.type.open(config, context) as opened:
-                while batch := batch or await queue.batch():
-                    await opened.write(batch)
-                    await queue.written(batch)
-                    batch = []
-                    backoff.reset()
-                    health.works()
-            return
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
-            health.failed(describe_error(error))
+            with opening:
+                async with sink.offer.type.open(config, context) as opened:
+                    opening.deadline = math.inf
+                    while batch := batch or await queue.batch():
+                        await opened.write(batch)
+                        await queue.written(batch)
+                        batch = []
+                        backoff.reset()
+                        health.works()
+            if not opening.cancelled_caught:
+                return
+            said = f"it did not open within {OPEN_TIMEOUT:g} s"
+            faults.fault(plugin, "open", f"sink {name}: {said}")
+        except BaseException as error:
+            if not isinstance(error, Exception) and not is_foreign(error):
+                raise
+            said = describe_error(error)
+            faults.failed(plugin, "sink", error, f"sink {name}: {said}")
+        health.failed(said)
         await trio.sleep(backoff.next())
 
 

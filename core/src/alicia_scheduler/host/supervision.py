@@ -10,6 +10,8 @@ from typing import Any
 
 import trio
 
+from alicia_scheduler.host.faults import is_foreign
+
 __all__ = ["CLOSE_TIMEOUT", "Backoff", "Stop", "keep_open"]
 
 logger = logging.getLogger(__name__)
@@ -67,13 +69,17 @@ async def keep_open(
     opener: Callable[[], AbstractAsyncContextManager[Any]],
     *,
     up: Callable[[Any], None],
-    down: Callable[[str], None],
+    down: Callable[[str, BaseException], None],
     stop: Stop,
+    late: Callable[[str], None] = lambda _sentence: None,
 ) -> None:
     """Hold what ``opener`` opens until ``stop``; when it fails, say so and open it again.
 
     Opening and closing happen in this one task, as trio wants it. Closing gets
     :data:`CLOSE_TIMEOUT`. Whatever a plugin raises ends here, except for cancellation.
+
+    Args:
+        late: told when it cannot be closed in time or in order.
     """
     backoff = Backoff()
     while not stop.is_set():
@@ -93,14 +99,17 @@ async def keep_open(
                 logger.warning("%s was not open yet when the host stopped", name)
             elif closing.cancelled_caught:
                 logger.warning("%s did not close within %g s", name, CLOSE_TIMEOUT)
+                late(f"{name} did not close within {CLOSE_TIMEOUT:g} s")
             return
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
+        except BaseException as error:
+            if not isinstance(error, Exception) and not is_foreign(error):
+                raise
             if stop.is_set():
                 doing = "opening" if opened_at is None else "closing"
                 logger.warning("%s failed while %s: %s", name, doing, describe_error(error))
+                late(f"{name} failed while {doing}: {describe_error(error)}")
                 return
-            problem = describe_error(error)
-            down(problem)
+            down(describe_error(error), error)
             if opened_at is not None and trio.current_time() - opened_at > 60:
                 backoff.reset()
         with trio.move_on_after(backoff.next()):

@@ -29,6 +29,7 @@ __all__ = [
     "OtherRevision",
     "compare_origin",
     "remove_event",
+    "reschedule",
     "save_event",
     "sync_origin",
 ]
@@ -225,6 +226,25 @@ async def _save(
     await kernel.records.keep([SaveEvent(entry.event, entry.state) for _, entry in entries], told)
     for _, entry in entries:
         kernel.put_next(entry)
+
+
+async def reschedule(kernel: Kernel, records: Sequence[EventRecord]) -> list[str]:
+    """Start the schedules of events that could not be before, as a type was missing.
+
+    Returns:
+        the ids of those that could.
+    """
+    now = kernel.clock.now()
+    entries = [
+        entry
+        for record in records
+        if (entry := _scheduled(kernel, record.event, record.state, now)).prepared is not None
+    ]
+    told = [about_event("event_scheduled", entry.record) for entry in entries]
+    await kernel.records.keep([SaveEvent(entry.event, entry.state) for entry in entries], told)
+    for entry in entries:
+        kernel.put_next(entry)
+    return [entry.event.event_id for entry in entries]
 
 
 async def _remove(kernel: Kernel, records: Sequence[EventRecord], difference: Difference) -> None:

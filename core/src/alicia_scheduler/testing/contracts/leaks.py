@@ -76,10 +76,10 @@ async def leaves_nothing(before: Held, after_what: str, *, spare: int = 0) -> No
         spare: so many descriptors more are no leak.
     """
     found = _beyond(before, spare)
-    for _ in range(100):
+    for _ in range(20):
         if not found:
             return
-        await trio.sleep(SETTLE / 100)
+        await trio.sleep(SETTLE / 20)
         found = _beyond(before, spare)
     assert not found, f"{after_what} leaves behind: {'; '.join(found)}"
 

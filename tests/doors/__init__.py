@@ -1,0 +1,1 @@
+"""Both doors of a host, over real sockets, with commands that a test writes down."""
