@@ -20,8 +20,15 @@ MAY_IMPORT = {
     "plugintemplate": {"api", "plugintemplate"},
     "foresight": {"api", "config", "store", "kernel", "host", "foresight"},
     "cli": {
-        "api", "config", "store", "host", "control", "foresight", "pluginchecks",
-        "plugintemplate", "cli",
+        "api",
+        "config",
+        "store",
+        "host",
+        "control",
+        "foresight",
+        "pluginchecks",
+        "plugintemplate",
+        "cli",
     },
     "testing": {"api", "config", "store", "kernel", "host", "embedding", "testing"},
 }
