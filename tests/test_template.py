@@ -235,12 +235,12 @@ def new(*arguments, typed=None):
 
 
 def test_new_asks_for_what_is_not_given(tmp_path):
-    typed = "\n".join(["sink, service", "", "Tells the lamp.", "Zoë", "ISC"]) + "\n"
+    typed = "\n".join(["sink, service", "lamp-post", "Tells the lamp.", "", "ISC"]) + "\n"
     answer = new("lamp", "--to", str(tmp_path / "lamp"), typed=typed)
     assert answer.exit_code == 0, answer.output
     files = content_of(tmp_path / "lamp")
-    assert {"src/alicia_lamp/sink.py", "src/alicia_lamp/service.py"} <= files.keys()
-    assert b"Copyright (c) Zo\xc3\xab" in files["LICENSE"]
+    assert {"src/lamp_post/sink.py", "src/lamp_post/service.py"} <= files.keys()
+    assert b"Copyright (c) The authors of lamp-post" in files["LICENSE"]
     assert b'description = "Tells the lamp."' in files["pyproject.toml"]
 
 

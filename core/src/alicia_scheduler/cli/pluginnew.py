@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -67,13 +68,14 @@ def _asked(
     defaults: Answers, kinds: tuple[str, ...], given: dict[str, str | None], *, yes: bool
 ) -> Answers:
     """The answers: what is given, what somebody types, and the defaults."""
-    answers = {question: text for question, text in given.items() if text is not None}
+    answers: dict[str, Any] = {name: text for name, text in given.items() if text is not None}
     if not yes:
         if not kinds:
             typed = click.prompt(f"Kinds ({', '.join(KINDS)})", default="action")
             kinds = tuple(dict.fromkeys(typed.replace(",", " ").split()))
         for question in given:
             if question not in answers:
+                # What was answered before may be part of the default.
                 default = getattr(Answers(plugin=defaults.plugin, **answers), question)
                 choice = click.Choice(LICENCES) if question == "licence" else None
                 answers[question] = click.prompt(
