@@ -264,6 +264,13 @@ def test_new_names_the_question_that_a_bad_answer_is_for(tmp_path):
     assert not (tmp_path / "lamp").exists()
 
 
+def test_new_without_jinja_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    answer = new("lamp", "--yes", "--to", str(tmp_path / "lamp"))
+    assert answer.exit_code == 1
+    assert "pip install 'alicia-scheduler[testing]'" in answer.output
+
+
 # -- the proof ---------------------------------------------------------------------------
 
 
