@@ -122,7 +122,8 @@ class FirstPlugin:
     def install(self):
         """Build it and install it."""
         with self._step("build and install"):
-            self.environment.install(build_wheel(self.project, self.folder))
+            wheel = build_wheel(self.project, self.folder)
+            self.environment.install(wheel if self.environment.offline else f"{wheel}[test]")
 
     def listed(self):
         """What ``alicia plugins list`` says of it."""
