@@ -101,6 +101,7 @@ class FirstPlugin:
         self.folder = folder
         self.project = folder / "alicia-lamp"
         self.log = folder / "host.log"
+        self.wheel = None
         self.took = {}
         with self._step("a clean environment with the core"):
             self.environment = CleanEnvironment(folder / "venv", offline=offline)
@@ -122,8 +123,8 @@ class FirstPlugin:
     def install(self):
         """Build it and install it."""
         with self._step("build and install"):
-            wheel = build_wheel(self.project, self.folder)
-            self.environment.install(wheel if self.environment.offline else f"{wheel}[test]")
+            self.wheel = build_wheel(self.project, self.folder)
+            self.environment.install(self.wheel)
 
     def listed(self):
         """What ``alicia plugins list`` says of it."""
@@ -139,6 +140,12 @@ class FirstPlugin:
                 self.environment.python, "-m", "pytest", "-q", "-p", "no:cacheprovider",
                 cwd=self.project,
             )  # fmt: skip
+
+    def check_types(self):
+        """mypy, as the project's own settings have it; pip installs what the project names."""
+        with self._step("install ruff and mypy, and run mypy"):
+            self.environment.install(f"{self.wheel}[test]")
+            run(self.environment.python, "-m", "mypy", cwd=self.project)
 
     def check(self):
         """What ``alicia plugins check`` finds; the program fails when there is anything."""

@@ -365,7 +365,7 @@ async def test_a_sink_that_is_new_hears_what_comes_from_then_on(reloaded):
         await reloaded.reload('[sinks."test.sink"]\n' + event("comes"))
         while "configuration_reloaded" not in heard:
             await trio.sleep(0.01)
-        assert heard[0] == "event_created"
+        assert "event_created" in heard
 
 
 async def test_what_waits_for_the_next_start_is_said_each_time_until_then(reloaded):

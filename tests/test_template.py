@@ -317,4 +317,4 @@ def test_a_plugin_of_any_kind_is_at_work_where_pip_has_installed_everything(
     prove(plugin)
     if "schedule" in kinds:
         assert plugin.known_events()["monthly"]["next_run"] is not None
-    run(plugin.environment.python, "-m", "mypy", cwd=plugin.project)
+    plugin.check_types()
