@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROJECTS := core $(wildcard plugins/*)
 PYPROJECTS := $(wildcard core/pyproject.toml plugins/*/pyproject.toml)
-PACKAGES := alicia_scheduler $(notdir $(wildcard plugins/*/src/*))
+PACKAGES := alicia_scheduler $(notdir $(wildcard plugins/*/src/* examples/plugins/*/src/*))
 
 .PHONY: help setup demo test test-slow bench docs reference lint format clean
 
@@ -59,7 +59,8 @@ reference: $(VENV)/.runs ## make the pages of docs/reference anew that are made 
 lint: $(VENV)/.tests ## ruff and mypy --strict on everything
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy --strict $(addprefix -p ,$(PACKAGES) benchmarks tools.reference)
+	@MYPYPATH=$$(echo examples/plugins/*/src | tr ' ' ':') \
+		$(BIN)/mypy --strict $(addprefix -p ,$(PACKAGES) benchmarks tools.reference)
 
 format: $(VENV)/.tests ## let ruff format everything
 	@$(BIN)/ruff check --fix .

@@ -15,6 +15,7 @@ from alicia_scheduler.cli.completion import complete_plugins
 from alicia_scheduler.cli.door import Door, door_options
 from alicia_scheduler.cli.output import EXIT_NO, EXIT_NO_HOST, fail, print_json, print_table
 from alicia_scheduler.cli.plugincheck import check_plugin
+from alicia_scheduler.cli.pluginnew import new_plugin
 
 if TYPE_CHECKING:
     from alicia_scheduler.host.record import PluginRecord
@@ -30,6 +31,7 @@ def plugins() -> None:
 
 
 plugins.add_command(check_plugin)
+plugins.add_command(new_plugin)
 
 
 @plugins.command("list")
