@@ -6,6 +6,10 @@ PROJECTS := core $(wildcard plugins/*)
 PYPROJECTS := $(wildcard core/pyproject.toml plugins/*/pyproject.toml)
 PACKAGES := alicia_scheduler $(notdir $(wildcard plugins/*/src/* examples/plugins/*/src/*))
 
+# So many tests at once: most of them wait, for brokers, processes and sockets.
+JOBS ?= 4
+PYTEST := $(BIN)/python -m pytest -q -p no:cacheprovider -n $(JOBS) --dist worksteal
+
 .PHONY: help setup demo test test-slow bench docs reference lint format clean
 
 help: ## say what there is
@@ -28,11 +32,11 @@ demo: $(VENV)/.runs ## run the scheduler on a few short events, until Ctrl-C
 
 test: $(VENV)/.tests ## run all tests, also those against a real Mosquitto
 	@sh tools/test-programs.sh
-	@ALICIA_REQUIRE_MOSQUITTO=1 $(BIN)/python -m pytest -q -p no:cacheprovider -m "not slow" $(ARGS)
+	@ALICIA_REQUIRE_MOSQUITTO=1 $(PYTEST) -m "not slow" $(ARGS)
 
 test-slow: $(VENV)/.tests ## the slow tier: larger random runs, every zone there is
 	@sh tools/test-programs.sh
-	@ALICIA_REQUIRE_MOSQUITTO=1 $(BIN)/python -m pytest -q -p no:cacheprovider -m slow $(ARGS)
+	@ALICIA_REQUIRE_MOSQUITTO=1 $(PYTEST) -m slow $(ARGS)
 
 $(VENV)/.peers: $(VENV)/.runs $(wildcard benchmarks/peers/*)
 	@sh benchmarks/peers/install.sh $(VENV)
