@@ -156,7 +156,11 @@ def cancel(
     door: Door,
     as_json: bool,
 ) -> None:
-    """Stop executions that run, or wait to run or to be retried. Needs a running host."""
+    """Stop executions that run, or wait to run or to be retried. Needs a running host.
+
+    What waits is cancelled at once. An action that runs is told to stop and may take its time for
+    it; `alicia executions show` says when it is over.
+    """
     if bool(execution_ids) is bool(events or tag):
         raise click.UsageError("name executions by their ids, or give --event or --tag")
     selected: dict[str, Any] = {"execution_id": list(execution_ids)} if execution_ids else {}
@@ -167,7 +171,8 @@ def cancel(
     answer = door.ask("executions/cancel", timeout=PATIENCE, **selected)
 
     def say(item: Mapping[str, Any]) -> Iterator[str]:
-        yield f"execution {item['execution_id']}: cancelled"
+        said = "cancelled" if item["ended"] else "is being stopped"
+        yield f"execution {item['execution_id']}: {said}"
 
     _tell(answer, say, as_json=as_json, gone=NOTHING)
 
