@@ -61,6 +61,23 @@ class Door:
         """True when the state directory is out of reach, so that everything is asked for."""
         return self.url is not None
 
+    @property
+    def answers(self) -> bool:
+        """True when there is a host to ask: behind the URL, or at the socket of the state
+        directory. A socket that a crash has left counts as none."""
+        if self.remote:
+            return True
+        import socket
+
+        from alicia_scheduler.control.messages import SOCKET_FILE
+
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(self.folder / SOCKET_FILE))
+            except OSError:
+                return False
+        return True
+
     @functools.cached_property
     def folder(self) -> Path:
         """The state directory; exits 1 when the configuration that names it cannot be read."""

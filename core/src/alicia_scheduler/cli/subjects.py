@@ -17,7 +17,7 @@ from alicia_scheduler.api.errors import AliciaError, ConfigError, StoreError
 from alicia_scheduler.api.model import EventExecution, EventRecord, EventState, ScheduledEvent
 from alicia_scheduler.api.store import ExecutionPlace
 from alicia_scheduler.cli.configured import load_checked
-from alicia_scheduler.cli.output import fail
+from alicia_scheduler.cli.output import complain, fail
 from alicia_scheduler.config.plain import plain
 from alicia_scheduler.config.settings import Settings
 from alicia_scheduler.foresight.subject import Subject, subject_of, unsaved_event
@@ -59,7 +59,11 @@ class History:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What events are looked at in: the installed types and what the configuration says."""
+    """What events are looked at in: the installed types and what the configuration says.
+
+    Attributes:
+        guessed_zone: True when no configuration says in which zone events are that have none.
+    """
 
     registry: Registry
     settings: Settings
@@ -67,12 +71,15 @@ class Surroundings:
     events: dict[str, ScheduledEvent]
     state_dir: Path
 
+    guessed_zone: bool = False
+
     @classmethod
     def of(cls, config: str | None, state_dir: str | None) -> Surroundings:
         """Those of a configuration file, or the defaults without one; exits 1 when it is wrong."""
         if config is None:
             registry = Registry(load_plugins(find_candidates()))
-            return cls(registry, Settings(), {}, {}, Path(state_dir or "state"))
+            folder = Path(state_dir or "state")
+            return cls(registry, Settings(), {}, {}, folder, guessed_zone=True)
         configuration, registry, checked = load_checked(config)
         return cls(
             registry,
@@ -120,6 +127,11 @@ class Surroundings:
         if event is None:
             why = f"; {problem}" if problem else ""
             fail(f"there is no event {event_id!r}{_known(self.events)}{why}")
+        if self.guessed_zone and event.timezone is None:
+            complain(
+                f"{event_id} has no time zone of its own, and no configuration says the host's; "
+                f"{self.settings.timezone} is this machine's. Give --config to be sure"
+            )
         state = record.state if record and _same_schedule(record.event, event) else None
         return self._built(event, state, datetime.now(UTC))
 
