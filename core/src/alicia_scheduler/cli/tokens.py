@@ -103,17 +103,25 @@ def list_all(config: str | None, state_dir: str | None, as_json: bool) -> None:
 @tokens.command("revoke")
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @state_options
-def revoke(names: tuple[str, ...], config: str | None, state_dir: str | None) -> None:
+@json_option
+def revoke(
+    names: tuple[str, ...], config: str | None, state_dir: str | None, as_json: bool
+) -> None:
     """Take tokens back; who came in with one is out within seconds. Needs no running host."""
     from alicia_scheduler.control.tokens import revoke_token
 
-    folder, refused = directory(config, state_dir), []
+    folder, done, refused = directory(config, state_dir), [], []
     for name in names:
         try:
             revoke_token(folder, name)
         except AliciaError as error:
             refused.append(f"{name}: {error}")
         else:
+            done.append(name)
+    if as_json:
+        print_json({"revoked": done})
+    else:
+        for name in done:
             click.echo(f"{printable(name)}: revoked")
     if refused:
         fail("\n".join(refused))
