@@ -328,6 +328,24 @@ def test_an_event_without_a_zone_is_foretold_in_that_of_its_host(house, verb, sl
     assert "does not run" not in shown.stdout
 
 
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ["events", "show", b"\xff"],
+        ["events", "trigger", b"\xff"],
+        ["explain", b"\xff"],
+        ["events", "add", "lamp", "--every", "1h", "--command", "/bin/true", "--name", b"a\xff"],
+    ],
+)
+def test_what_was_typed_and_is_no_text_is_refused(house, verb):
+    found = subprocess.run(
+        [ALICIA, *verb, "--state-dir", str(house.state)], capture_output=True, check=False
+    )
+    assert found.returncode == 2
+    assert b"is not UTF-8" in found.stderr
+    assert b"Traceback" not in found.stderr
+
+
 def test_more_slots_than_a_host_shows_at_once_are_foretold_all_the_same(house):
     add(house, "lamp")
     slots = [item["slot"] for item in house.answer("preview", "lamp", "-n", "2100")["slots"]]

@@ -1,6 +1,7 @@
 """What the command line does without a host, and what holds for all of its verbs."""
 
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -226,6 +227,18 @@ def test_what_is_imported_runs_when_cron_ran_it(tmp_path):
     slots = json.loads(alicia("preview", "true", *arguments).stdout)["slots"]
     days = [slot["local"][:10] for slot in slots]
     assert days == ["2026-11-06", "2026-11-13", "2026-11-20", "2026-11-27", "2026-12-04"]
+
+
+def test_a_character_that_the_encoding_of_the_terminal_lacks_is_printed_by_its_number(tmp_path):
+    found = subprocess.run(
+        [ALICIA, "init", "\u2615-\xe4.toml"],
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+    )
+    assert b"\\u2615-\xe4.toml is written" in found.stdout
 
 
 # -- completion ------------------------------------------------------------------------------

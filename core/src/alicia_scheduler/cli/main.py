@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import signal
+import sys
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -74,16 +76,21 @@ class LazyGroup(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the verb; one of a plugin that fails is told as its plugin's failure."""
+        """Run the verb. A plugin's that fails is told as that plugin's failure; what was typed and
+        is no text is refused."""
+        _print_whatever_there_is()
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
             verb = ctx.invoked_subcommand
-            if verb is None or verb in VERBS:
-                raise
-            _blame(verb, error)
+            if verb is not None and verb not in VERBS:
+                _blame(verb, error)
+            if isinstance(error, UnicodeEncodeError):
+                shown = repr(error.object[error.start : error.end])[1:-1]
+                raise click.UsageError(f"{shown} in what was typed is not UTF-8") from error
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -115,6 +122,13 @@ class LazyGroup(click.Group):
         ]
         # The options, as for any command.
         return items + click.Command.shell_complete(self, ctx, incomplete)
+
+
+def _print_whatever_there_is() -> None:
+    """Let a character that the terminal's encoding does not have be printed as ``\\u2615``."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _plugin_verbs() -> Verbs:
