@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tomllib
@@ -239,6 +240,28 @@ def test_a_character_that_the_encoding_of_the_terminal_lacks_is_printed_by_its_n
         check=True,
     )
     assert b"\\u2615-\xe4.toml is written" in found.stdout
+
+
+def test_what_a_signal_cuts_short_is_printed_to_its_end_also_where_python_does_not_buffer(tmp_path):
+    """A signal in the middle of a line that the reader has no room for: the rest must follow."""
+    code = (
+        "import signal, sys\n"
+        "from alicia_scheduler.cli.main import main\n"
+        "main(['tokens', 'list'], standalone_mode=False)\n"
+        "signal.signal(signal.SIGUSR1, lambda *_: None)\n"
+        "sys.stdout.write('x' * 1_000_000 + 'end\\n')\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "ALICIA_STATE_DIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+    ) as process:
+        # A pipe holds 64 KiB, so that it still writes whenever there is more to read.
+        printed = process.stdout.read(100_000)
+        process.send_signal(signal.SIGUSR1)
+        printed += process.stdout.read()
+    assert printed.endswith(b"end\n")
+    assert printed.count(b"x") == 1_000_000
 
 
 # -- completion ------------------------------------------------------------------------------

@@ -146,7 +146,9 @@ def missing(text):
 
 
 def test_tail_waits_for_a_host_that_went_away_and_says_what_it_missed(own_host):
-    with terminal(own_host, "tail", "--json", mute=True) as screen:
+    # Ctrl-C comes in the middle of a line as well.
+    unbuffered = {"PYTHONUNBUFFERED": "1"}
+    with terminal(own_host, "tail", "--json", mute=True, env=unbuffered) as screen:
         screen.until(lambda it: len(sequences(it.text)) >= 2, "two notifications")
         own_host.stop()
         screen.until("waiting for it to come back")

@@ -56,6 +56,11 @@ class LazyGroup(click.Group):
     """A group whose commands are imported on use, so that ``--help`` stays quick. Behind its own
     come those of plugins, which are looked for only where they may be meant."""
 
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        """See :meth:`click.Command.make_context`; it comes before anything is printed."""
+        _print_all_there_is()
+        return super().make_context(*args, **options)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Alicia's own verbs."""
         return list(VERBS)
@@ -78,7 +83,6 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb. A plugin's that fails is told as that plugin's failure; what was typed and
         is no text is refused."""
-        _print_whatever_there_is()
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
@@ -124,11 +128,23 @@ class LazyGroup(click.Group):
         return items + click.Command.shell_complete(self, ctx, incomplete)
 
 
-def _print_whatever_there_is() -> None:
-    """Let a character that the terminal's encoding does not have be printed as ``\\u2615``."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+def _print_all_there_is() -> None:
+    """Make sure that what is printed arrives: a character that the terminal's encoding does not
+    have as ``\\u2615``, and a line as a whole.
+
+    With ``PYTHONUNBUFFERED``, as containers like to set it, Python forgets the rest of what a
+    signal kept it from writing at once.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if not isinstance(stream, io.TextIOWrapper):
+            continue
+        raw = stream.buffer
+        if isinstance(raw, io.RawIOBase):
+            buffered = io.BufferedWriter(raw)
+            stream = io.TextIOWrapper(buffered, encoding=stream.encoding, line_buffering=True)
+            setattr(sys, name, stream)
+        stream.reconfigure(errors="backslashreplace")
 
 
 def _plugin_verbs() -> Verbs:
