@@ -30,7 +30,7 @@ from alicia_scheduler.kernel.prepared import Prepared
 from alicia_scheduler.kernel.records import Records
 from alicia_scheduler.store.sqlite import SqliteStore
 
-__all__ = ["Heard", "NoOp", "Running", "an_event", "fill", "running", "store_place"]
+__all__ = ["Heard", "NoOp", "Running", "an_event", "fill", "loaded", "running", "store_place"]
 
 T = TypeVar("T")
 
@@ -73,6 +73,7 @@ class Heard:
         started, completed: how many executions.
         last_completed: when the last one was told (epoch seconds).
         lateness: seconds of each start after its slot, in the order in which they were told.
+        order: the ids of the events, in the same order.
         enough: set when ``wanted`` executions have completed.
     """
 
@@ -82,6 +83,7 @@ class Heard:
     last_started: float = 0.0
     last_completed: float = 0.0
     lateness: list[float] = field(default_factory=list)
+    order: list[str] = field(default_factory=list)
     enough: trio.Event = field(default_factory=trio.Event)
 
     def __call__(self, notification: Notification) -> None:
@@ -89,6 +91,7 @@ class Heard:
             self.started += 1
             self.last_started = time.time()
             self.lateness.append(notification.event_data["lateness"])
+            self.order.append(notification.event_data["event_id"])
         elif notification.event_type == "execution_completed":
             self.completed += 1
             if self.completed >= self.wanted:
@@ -165,10 +168,27 @@ async def running(
 
 
 @asynccontextmanager
-async def filled_store(
-    path: Path | None, count: int, first: float, spread: float = 0.0
-) -> AsyncIterator[SqliteStore]:
-    """An open store with ``count`` events. See :func:`fill`."""
-    async with SqliteStore.open(path) as store:
-        await fill(store, count, first, spread)
-        yield store
+async def loaded(
+    count: int,
+    spread: float = 0.0,
+    *,
+    durable: bool,
+    types: NoOp | None = None,
+    settings: KernelSettings | None = None,
+) -> AsyncIterator[tuple[Running, float]]:
+    """A kernel that runs on ``count`` events, and the instant (epoch seconds) from which on they
+    are due, which is just ahead.
+
+    How long the preparation takes is found out with a store that is thrown away.
+    """
+    began = time.time()
+    async with SqliteStore.open(None) as trial:
+        await fill(trial, count // 10, began)
+    first = time.time() + 2 + 30 * (time.time() - began)
+    with store_place(durable=durable) as path:
+        async with SqliteStore.open(path) as store:
+            await fill(store, count, first, spread)
+            async with running(store, count, types, settings) as run:
+                if time.time() > first:
+                    raise RuntimeError("the preparation took longer than the machine promised")
+                yield run, first

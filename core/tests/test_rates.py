@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 import trio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -120,6 +120,7 @@ def test_closing_a_million_slots_asks_the_schedule_a_few_times(misfire):
     assert plan.crowded
 
 
+@settings(deadline=None)
 @given(
     period=st.integers(1, 60).map(lambda hundredths: hundredths / 100),
     late=st.integers(0, 2000).map(lambda hundredths: hundredths / 100),

@@ -283,7 +283,7 @@ async def test_a_durable_sink_is_fed_from_memory_while_the_store_cannot_be_writt
 async def outage_without_room(host, witness, store, monkeypatch):
     """Twenty notifications while the disk is full, the backlog takes five and the sink waits; then
     all is well again."""
-    host.records._backlog = Backlog(history_limit=5)
+    host.records.mending.backlog = Backlog(history_limit=5)
     witness.away = True
     await host.tell("before")
     commit = store.commit

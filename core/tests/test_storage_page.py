@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from alicia_scheduler.kernel import backlog, records
+from alicia_scheduler.kernel import backlog, mending
 from alicia_scheduler.store import makeshift
 
 PAGE = Path(__file__).parents[2] / "docs/explanation/storage.md"
@@ -17,8 +17,8 @@ PAGE = Path(__file__).parents[2] / "docs/explanation/storage.md"
     [
         f"up to {backlog.HISTORY_LIMIT:,} executions and notifications",
         f"up to {backlog.STATE_LIMIT:,} definitions and states",
-        f"Every {records.TRY_EVERY:g} seconds the host tries to write again",
-        f"Every {records.RETURN_EVERY:g} seconds the host tries to open the file",
+        f"Every {mending.TRY_EVERY:g} seconds the host tries to write again",
+        f"Every {mending.RETURN_EVERY:g} seconds the host tries to open the file",
         f"beyond {makeshift.MEMORY_BYTES // 2**20} MiB is loaded without its history",
         f"Memory keeps at most {makeshift.MEMORY_BYTES // 2**20} MiB",
     ],

@@ -34,8 +34,8 @@ def drop_a_slot(monkeypatch):
     """One slot in five is passed over without a word."""
     planned = kernel.plan_slot
 
-    def plan_slot(event, state, schedule, slot, *arguments):
-        plan = planned(event, state, schedule, slot, *arguments)
+    def plan_slot(event, state, schedule, slot, *arguments, **named):
+        plan = planned(event, state, schedule, slot, *arguments, **named)
         if int(slot.timestamp()) % 5 == 0:
             plan.admitted.clear()
             plan.closed.clear()
@@ -48,8 +48,8 @@ def leave_out_the_next_slot(monkeypatch):
     """The next slot is computed from the one after the next."""
     planned = kernel.plan_slot
 
-    def plan_slot(event, state, schedule, slot, *arguments):
-        plan = planned(event, state, schedule, slot, *arguments)
+    def plan_slot(event, state, schedule, slot, *arguments, **named):
+        plan = planned(event, state, schedule, slot, *arguments, **named)
         if plan.next_run is not None:
             plan.next_run = schedule.next_after(plan.next_run)
         return plan
@@ -106,8 +106,9 @@ def begin_too_early(monkeypatch):
     """The clock of the planner is ahead."""
     handle = kernel.plan_slot
 
-    def plan_slot(event, state, schedule, slot, now, *arguments):
-        return handle(event, state, schedule, slot, now + timedelta(seconds=30), *arguments)
+    def plan_slot(event, state, schedule, slot, now, *arguments, **named):
+        ahead = now + timedelta(seconds=30)
+        return handle(event, state, schedule, slot, ahead, *arguments, **named)
 
     monkeypatch.setattr(kernel, "plan_slot", plan_slot)
 

@@ -481,6 +481,14 @@ def test_a_start_that_was_withdrawn_does_not_count(tmp_path):
     assert Remembered(tmp_path).starts.count == 3  # failed_starts began one more itself
 
 
+def test_a_withdrawn_first_start_leaves_nothing_behind(tmp_path):
+    remembered = Remembered(tmp_path / "state")
+    remembered.begin_start()
+    remembered.importing("lamp")
+    remembered.withdraw_start()
+    assert not (tmp_path / "state").exists()
+
+
 async def test_a_schedule_that_has_run_for_a_while_makes_the_start_a_good_one(cage, tmp_path):
     state = tmp_path / "state"
     remembered = Remembered(state)

@@ -76,8 +76,8 @@ def slots_are_dropped() -> None:
 
     planned = kernel.plan_slot
 
-    def plan_slot(*arguments):
-        plan = planned(*arguments)
+    def plan_slot(*arguments, **named):
+        plan = planned(*arguments, **named)
         slot = arguments[3]
         if int(slot.timestamp()) % 10 == 0:
             plan.admitted.clear()
@@ -101,7 +101,7 @@ def silent_when_the_store_fails() -> None:
     from alicia_scheduler.kernel.records import Records
 
     def failed(records, _doing, error):
-        records.degraded = str(error)
+        records.mending.degraded = str(error)
         records._work.set()
 
     Records.failed = failed

@@ -1,12 +1,14 @@
 """The data model: events, executions, notifications. DESIGN section 3 fixes the names.
 
-Every value is frozen: an edit makes a new one. Instants are aware UTC datetimes, durations are
-seconds as float. On the wire (JSON, MQTT, ``--json``) instants are epoch seconds as float;
-:func:`to_wire` is the one place where the two meet.
+Every value is frozen: an edit makes a new one. So none can be part of a circle, and the garbage
+collector need not look at them (``gc=False``), however many there are. Instants are aware UTC
+datetimes, durations are seconds as float. On the wire (JSON, MQTT, ``--json``) instants are epoch
+seconds as float; :func:`to_wire` is the one place where the two meet.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
 from typing import Any
@@ -101,7 +103,9 @@ class OnInterrupted(StrEnum):
     FAIL = "fail"
 
 
-class ScheduledEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ScheduledEvent(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False
+):
     """A definition: when, what, and by which policy. Immutable; an edit makes a new revision.
 
     Durations are seconds.
@@ -195,7 +199,7 @@ class ScheduledEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     origin: str = "api"
 
 
-class EventState(msgspec.Struct, frozen=True, kw_only=True):
+class EventState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the kernel keeps about an event while it lives; not part of the definition.
 
     Attributes:
@@ -233,14 +237,14 @@ class EventState(msgspec.Struct, frozen=True, kw_only=True):
     failing_since: datetime | None = None
 
 
-class EventRecord(msgspec.Struct, frozen=True):
+class EventRecord(msgspec.Struct, frozen=True, gc=False):
     """A definition together with its state: what a listing shows and the store keeps."""
 
     event: ScheduledEvent
     state: EventState
 
 
-class Step(msgspec.Struct, frozen=True, array_like=True):
+class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One thing that happened to an execution, in the order in which it happened.
 
     Attributes:
@@ -252,7 +256,7 @@ class Step(msgspec.Struct, frozen=True, array_like=True):
     offset: float
 
 
-class EventExecution(msgspec.Struct, frozen=True, kw_only=True):
+class EventExecution(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The run for one slot, or for one manual trigger; it has one or more attempts.
 
     Attributes:
@@ -347,10 +351,6 @@ def from_epoch(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-_AS_THEY_ARE = frozenset((str, int, float, bool, type(None)))
-"""The types whose values are on the wire what they are here; most fields of a record."""
-
-
 def to_wire(value: object) -> Any:
     """Plain JSON-ready data for a model value: instants become epoch seconds (float).
 
@@ -368,12 +368,25 @@ def to_wire(value: object) -> Any:
     if isinstance(value, dict):
         return _wire_object(value)
     if isinstance(value, (list, tuple)):
-        return [to_wire(item) for item in value]
+        return [(_CONVERTERS.get(type(item)) or to_wire)(item) for item in value]
     return value
+
+
+_AS_THEY_ARE = frozenset((str, int, float, bool, type(None)))
+"""The types whose values are on the wire what they are here; most fields of a record."""
+
+_CONVERTERS: dict[type, Callable[[Any], Any]] = {
+    datetime: datetime.timestamp,
+    Step: msgspec.structs.asdict,
+    **dict.fromkeys((Status, Trigger, Mode, Misfire, OnInterrupted), str.__str__),
+}
+"""What :func:`to_wire` does with the types that it meets most. Each notification is such a walk."""
 
 
 def _wire_object(fields: dict[Any, Any]) -> dict[Any, Any]:
     return {
-        name: value if type(value) in _AS_THEY_ARE else to_wire(value)
+        name: value
+        if (kind := type(value)) in _AS_THEY_ARE
+        else (_CONVERTERS.get(kind) or to_wire)(value)
         for name, value in fields.items()
     }

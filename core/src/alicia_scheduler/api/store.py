@@ -48,27 +48,27 @@ FORMER = "former "
 :meth:`Store.recover`."""
 
 
-class SaveEvent(msgspec.Struct, frozen=True):
+class SaveEvent(msgspec.Struct, frozen=True, gc=False):
     """Insert a definition with its state, or replace both."""
 
     event: ScheduledEvent
     state: EventState
 
 
-class SaveState(msgspec.Struct, frozen=True):
+class SaveState(msgspec.Struct, frozen=True, gc=False):
     """Replace the state of an event; the definition stays. No effect when the event is gone."""
 
     event_id: str
     state: EventState
 
 
-class RemoveEvent(msgspec.Struct, frozen=True):
+class RemoveEvent(msgspec.Struct, frozen=True, gc=False):
     """Delete a definition and its state; its executions stay as history."""
 
     event_id: str
 
 
-class SaveExecution(msgspec.Struct, frozen=True):
+class SaveExecution(msgspec.Struct, frozen=True, gc=False):
     """Insert an execution, or replace the one with the same id.
 
     An execution keeps its event and its slot for life. Of the executions with the trigger
@@ -91,7 +91,7 @@ class SaveFact(msgspec.Struct, frozen=True):
     value: Any
 
 
-class SaveNotification(msgspec.Struct, frozen=True):
+class SaveNotification(msgspec.Struct, frozen=True, gc=False):
     """Keep a notification until every sink that must not miss it has written it.
 
     Kept in the same transaction as what it tells of, it can neither get lost nor be invented.
@@ -117,7 +117,7 @@ Change = (
 )
 
 
-class Due(msgspec.Struct, frozen=True):
+class Due(msgspec.Struct, frozen=True, gc=False):
     """An entry of the index of what comes next.
 
     It is the next slot of an event (``at`` is its state's ``next_due``), or, when

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ import click
 
 from alicia_scheduler.api.control import CommandError
 from alicia_scheduler.api.errors import ConfigError, StoreError
-from alicia_scheduler.cli.output import EXIT_NO_HOST, fail
+from alicia_scheduler.cli.output import EXIT_NO_HOST, fail, refuse
 
 if TYPE_CHECKING:
     from alicia_scheduler.control.client import Whereabouts
@@ -61,14 +62,12 @@ class Door:
         """True when the state directory is out of reach, so that everything is asked for."""
         return self.url is not None
 
-    @property
-    def answers(self) -> bool:
-        """True when there is a host to ask: behind the URL, or at the socket of the state
-        directory. A socket that a crash has left counts as none."""
-        if self.remote:
-            return True
-        import socket
-
+    @functools.cached_property
+    def asks(self) -> bool:
+        """True when a host is asked for what could also be worked out here: it is out of reach, or
+        one runs and no configuration file is named in its place. It knows its configuration."""
+        if self.remote or self.config is not None:
+            return self.remote
         from alicia_scheduler.control.messages import SOCKET_FILE
 
         with socket.socket(socket.AF_UNIX) as probe:
@@ -114,7 +113,7 @@ class Door:
         try:
             return self.answer(command, **arguments)
         except CommandError as error:
-            fail(str(error))
+            refuse(error)
 
     def answer(self, command: str, **arguments: Any) -> Any:
         """As :meth:`ask`, for a command that goes on when the host refuses.

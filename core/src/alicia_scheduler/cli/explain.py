@@ -35,11 +35,10 @@ def explain_command(event: str, time: str | None, door: Door, as_json: bool) -> 
 
     A time that is past is answered from the history, one to come by what the planner will look
     at. Without TIME: the last slot that has a record, and the next one. A TIME without an offset
-    is one of the event's zone. A host that runs is asked, as only it knows its own settings; with
-    --config, or where none runs, the answer is worked out here.
+    is one of the event's zone. A host that runs is asked, unless --config names a file; without one
+    the answer comes from the file and the state directory.
     """
-    asks = door.config is None and door.answers
-    answer = _asked(door, event, time) if asks else _found(door, event, time)
+    answer = _asked(door, event, time) if door.asks else _found(door, event, time)
     if as_json:
         print_json(answer)
         return

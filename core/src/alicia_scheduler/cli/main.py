@@ -33,6 +33,7 @@ VERBS = {
     "top": ("top", "top", "What runs, what is next, what fails."),
     "stats": ("health", "stats", "Counts and rates of a running host."),
     "health": ("health", "health", "How a running host is."),
+    "commands": ("health", "commands", "What a running host can be told."),
     "pause": ("scheduler", "pause", "Pause the whole schedule."),
     "resume": ("scheduler", "resume", "End the pause of the whole schedule."),
     "reload": ("scheduler", "reload", "Read the configuration again."),

@@ -115,7 +115,10 @@ def enable(name: str, door: Door, as_json: bool) -> None:
 @door_options
 @json_option
 def disable(name: str, door: Door, as_json: bool) -> None:
-    """Leave the plugin NAME alone: it is listed but not imported, from the next start on."""
+    """Leave the plugin NAME alone: it is listed but not used, also after a restart.
+
+    What needs its types waits, unresolved, until it is enabled.
+    """
     _remember(name, door, enabled=False, as_json=as_json)
 
 
@@ -262,7 +265,7 @@ def _remember(name: str, door: Door, *, enabled: bool, as_json: bool) -> None:
 
     word = "enable" if enabled else "disable"
     if _asks_host(door):
-        _tell_host(door, f"plugins/{word}", as_json=as_json, name=name)
+        _tell_host(door, f"plugins/{word}", name=name, as_json=as_json)
         return
     remembered = Remembered(door.folder)
     known = {candidate.name for candidate in find_candidates()} | remembered.disabled
@@ -274,10 +277,8 @@ def _remember(name: str, door: Door, *, enabled: bool, as_json: bool) -> None:
         remembered.disable(name)
     if remembered.problem is not None:
         fail(remembered.problem)
-    if as_json:
-        print_json({"name": name, "enabled": enabled})
-        return
-    click.echo(f"plugin {name} is {word}d; no host runs, so this counts from its next start on")
+    said = f"plugin {name} is {word}d; no host runs, so this counts from its next start on"
+    click.echo(said, err=as_json)
 
 
 def _tell_host(door: Door, command: str, *, as_json: bool, **arguments: Any) -> None:

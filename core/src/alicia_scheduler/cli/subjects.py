@@ -13,17 +13,19 @@ from typing import Any
 
 import click
 
+from alicia_scheduler.api.control import CommandError
 from alicia_scheduler.api.errors import AliciaError, ConfigError, StoreError
 from alicia_scheduler.api.model import EventExecution, EventRecord, EventState, ScheduledEvent
 from alicia_scheduler.api.store import ExecutionPlace
 from alicia_scheduler.cli.configured import load_checked
-from alicia_scheduler.cli.output import complain, fail
+from alicia_scheduler.cli.output import complain, fail, refuse
 from alicia_scheduler.config.plain import plain
 from alicia_scheduler.config.settings import Settings
 from alicia_scheduler.foresight.subject import Subject, subject_of, unsaved_event
 from alicia_scheduler.host.discovery import find_candidates
 from alicia_scheduler.host.loader import load_plugins
 from alicia_scheduler.host.registry import Registry
+from alicia_scheduler.kernel.halting import halted, kept
 from alicia_scheduler.store.queries import Queries
 from alicia_scheduler.store.reader import open_reader
 
@@ -40,14 +42,17 @@ class History:
 
     Attributes:
         record: definition and state, if the event was ever saved.
+        paused_until: up to when the whole schedule is paused.
     """
 
     def __init__(self, store: Queries | None, event_id: str) -> None:
         self._store = store
         self._event_id = event_id
         self.record: EventRecord | None = None
+        self.paused_until: datetime | None = None
         if store is not None:
             self.record = store.records([event_id]).get(event_id)
+            self.paused_until = kept(store.facts())
 
     def executions(self, limit: int, *, until: datetime | None = None) -> list[EventExecution]:
         """The newest executions first; with ``until``, of the slots up to and with that one."""
@@ -126,13 +131,18 @@ class Surroundings:
         event = self.events.get(event_id) or (record.event if record else None)
         if event is None:
             why = f"; {problem}" if problem else ""
-            fail(f"there is no event {event_id!r}{_known(self.events)}{why}")
+            refuse(
+                CommandError("not_found", f"there is no {event_id!r}"),
+                f"there is no event {event_id!r}{_known(self.events)}{why}",
+            )
         if self.guessed_zone and event.timezone is None:
             complain(
                 f"{event_id} has no time zone of its own, and no configuration says the host's; "
                 f"{self.settings.timezone} is this machine's. Give --config to be sure"
             )
         state = record.state if record and _same_schedule(record.event, event) else None
+        if state is not None:
+            state = halted(state, history.paused_until)
         return self._built(event, state, datetime.now(UTC))
 
     def _built(self, event: ScheduledEvent, state: EventState | None, now: datetime) -> Subject:
@@ -140,8 +150,13 @@ class Surroundings:
             return subject_of(
                 event, self.registry, self.settings, self.calendars, now=now, state=state
             )
+        except ConfigError as error:
+            refusal = CommandError(
+                "invalid_format", error.message, hint=error.hint, path=error.path
+            )
+            refuse(refusal, str(error))
         except AliciaError as error:
-            fail(str(error))
+            refuse(CommandError("not_supported", str(error)))
 
 
 def written_config(schedule_type: str, text: str) -> dict[str, Any]:

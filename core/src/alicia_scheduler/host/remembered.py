@@ -95,6 +95,7 @@ class Remembered:
     def __init__(self, state_dir: Path | None = None) -> None:
         self.problem: str | None = None
         self._before = FailedStarts()
+        self._made: list[Path] = []
         self._path = None if state_dir is None else state_dir / FILE
         self._content = self._read()
 
@@ -151,6 +152,8 @@ class Remembered:
         Returns:
             the failed ones before it.
         """
+        if self._path is not None:
+            self._made = [path for path in (self._path, self._path.parent) if not path.exists()]
         known = self._content.starts
         if known.count:
             importing = (*known.importing, self._was_importing())[-LAST:]
@@ -185,10 +188,19 @@ class Remembered:
             return ""
 
     def withdraw_start(self) -> None:
-        """The start under way ended for a reason that is known; it says nothing about plugins."""
-        if self._content.starts != self._before:
-            self._content.starts = self._before
+        """The start under way ended for a reason that is known; it says nothing about plugins. What
+        it made in the state directory goes again, as if nothing had been started."""
+        if self._content.starts == self._before:
+            return
+        self._content.starts = self._before
+        if self._path is None or self._path not in self._made:
             self._write()
+            return
+        with suppress(OSError):
+            self._path.unlink()
+            self._path.with_name(IMPORTING).unlink(missing_ok=True)
+            if self._path.parent in self._made:
+                self._path.parent.rmdir()
 
     def start_is_good(self) -> None:
         """The start under way, or its end, was in order."""

@@ -41,20 +41,26 @@ class Accounts:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
 
-    async def started(self, run: Run) -> bool:
-        """An attempt begins that was not committed together with its slot. Returns False when it
-        must not, and has been closed: it has waited past its ``retry_max_age``, or it may not run
-        without a record of it and there can be none."""
+    async def started(self, runs: Sequence[Run]) -> list[Run]:
+        """Attempts begin that were not committed together with their slots. Returns those that
+        may. A run that must not has been closed: it has waited past its ``retry_max_age``, or it
+        may not run without a record of it and there can be none."""
         now = self._kernel.clock.now()
-        ended = ledger.outdated(run.event, run.execution, now)
-        if ended is not None:
-            await self._close(run, ended)
-            return False
-        run.execution = ledger.started(run.execution, now)
-        if await self._keep(run) or may_run_unrecorded(run.event):
-            return True
-        await self.hold_back(run)
-        return False
+        ready: list[Run] = []
+        for run in runs:
+            ended = ledger.outdated(run.event, run.execution, now)
+            if ended is not None:
+                await self._close(run, ended)
+            else:
+                run.execution = ledger.started(run.execution, now)
+                ready.append(run)
+        if await self._keep(ready):
+            return ready
+        begun = [run for run in ready if may_run_unrecorded(run.event)]
+        for run in ready:
+            if run not in begun:
+                await self.hold_back(run)
+        return begun
 
     async def hold_back(self, run: Run) -> None:
         """The start of a run that must not run twice could not be recorded: it does not run."""
@@ -65,7 +71,7 @@ class Accounts:
             error=UNRECORDED,
             reason="unrecorded",
         )
-        await self._keep(run)
+        await self._keep([run])
 
     def completed(self, run: Run, outcome: Outcome) -> bool:
         """Note the end of an attempt that completed and that nothing follows. Returns False for
@@ -83,9 +89,9 @@ class Accounts:
         told: list[Told] = []
         for run in runs:
             counted, also = self._settled(run.execution)
-            changes += [SaveExecution(run.execution), *counted]
-            told += [about_execution(run.execution, run.event.name), *also]
-        await self._kernel.records.keep(changes, told)
+            changes += counted
+            told += also
+        await self._keep(runs, changes, told)
 
     async def ended(self, run: Run, outcome: Outcome) -> None:
         """An attempt has ended: the execution ends with it, or waits for the next one."""
@@ -156,7 +162,7 @@ class Accounts:
             await self._close_with(ended, wanted)
             return
         changes, told = self._settled(ended)
-        await self._keep(run, *changes, also=told)
+        await self._keep([run], changes, told)
 
     async def _close_with(self, ended: EventExecution, wanted: Sequence[str]) -> None:
         """Write an end down, in one transaction with what it triggers."""
@@ -194,7 +200,7 @@ class Accounts:
             run.execution, at, outcome.reason or "error", outcome.error or "", outcome.error_class
         )
         run.execution = execution
-        durable = await self._keep(run)
+        durable = await self._keep([run])
         if run.cancel_reason not in (None, "shutdown"):
             # Somebody stopped it while that was written down.
             await self._cancelled(run, outcome)
@@ -222,13 +228,16 @@ class Accounts:
         changes, told = self._settled(run.execution)
         if run.event.on_interrupted is OnInterrupted.RERUN:
             changes.append(SaveExecution(ledger.rerun(run.event, run.execution)))
-        await self._keep(run, *changes, also=told)
+        await self._keep([run], changes, told)
 
-    async def _keep(self, run: Run, *changes: Change, also: Sequence[Told] = ()) -> bool:
-        """Make the run's execution durable as it stands, with what changes along, and tell it.
+    async def _keep(
+        self, runs: Sequence[Run], changes: Sequence[Change] = (), also: Sequence[Told] = ()
+    ) -> bool:
+        """Make the executions of runs durable as they stand, with what changes along, and tell it.
         Returns False when it is only in memory."""
-        told = [about_execution(run.execution, run.event.name), *also]
-        return await self._kernel.records.keep([SaveExecution(run.execution), *changes], told)
+        saved = [SaveExecution(run.execution) for run in runs]
+        told = [about_execution(run.execution, run.event.name) for run in runs]
+        return await self._kernel.records.keep([*saved, *changes], [*told, *also])
 
     def _settled(self, execution: EventExecution) -> tuple[list[Change], list[Told]]:
         """Count an ended execution into its event's state: the change to commit with it, and

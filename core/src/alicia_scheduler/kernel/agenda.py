@@ -91,6 +91,15 @@ class Agenda:
         self._drop_stale()
         return self._heap[0][2].at if self._heap else None
 
+    def nearest(self, limit: int, until: datetime) -> list[Due]:
+        """The first ``limit`` entries that are due up to ``until``, earliest first; they stay."""
+        last = to_epoch(until)
+        live = self._live
+        near = (
+            item for item in self._heap if item[0] <= last and live.get(_key(item[2])) == item[1]
+        )
+        return [due for _, _, due in heapq.nsmallest(limit, near)]
+
     def pop_due(self, now: datetime, limit: int) -> list[Due]:
         """Take out up to ``limit`` entries that are due at ``now``, earliest first."""
         until = to_epoch(now)

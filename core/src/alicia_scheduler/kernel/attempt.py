@@ -6,12 +6,12 @@ import logging
 import math
 import random
 import traceback
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import trio
+from msgspec.structs import replace
 
 from alicia_scheduler.api.errors import CalledOff, Permanent, Retryable
 from alicia_scheduler.api.model import EventExecution, ScheduledEvent, Status
@@ -39,8 +39,7 @@ _NOT_OURS = (trio.Cancelled, KeyboardInterrupt)
 OUR_CODE = str(Path(__file__).parent.parent)
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """How an attempt ended.
 
     Attributes:

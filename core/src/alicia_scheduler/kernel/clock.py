@@ -27,6 +27,10 @@ BUILT = datetime(2026, 1, 1, tzinfo=UTC)
 COMPARE_EVERY = 30.0
 """Seconds between two looks at the wall clock where the system does not tell of its being set."""
 
+SOON = 0.05
+"""Seconds within which a wait needs no timer of the system: nobody sets the clock that often, and
+a step is noticed at the look that follows."""
+
 TOLERANCE = 0.5
 """Seconds by which two clocks may differ before it counts as a step."""
 
@@ -80,7 +84,8 @@ class SystemClock:
         return self.now() >= BUILT and clock_is_synchronised()
 
     async def wait_until(self, instant: datetime | None, changed: trio.Event) -> None:
-        if self._timer is None:
+        soon = instant is not None and (instant - self.now()).total_seconds() < SOON
+        if self._timer is None or soon:
             await self._compare_often(instant, changed)
             return
         async with trio.open_nursery() as nursery:

@@ -26,6 +26,7 @@ from alicia_scheduler.kernel.clock import Clock
 from alicia_scheduler.kernel.decision import Decision
 from alicia_scheduler.kernel.gate import ClockGate
 from alicia_scheduler.kernel.halting import HALTED, halted
+from alicia_scheduler.kernel.notice import Notice
 from alicia_scheduler.kernel.notifications import Told, about_error
 from alicia_scheduler.kernel.planner import Plan, plan_slot, plan_trigger
 from alicia_scheduler.kernel.prepared import Types
@@ -60,7 +61,7 @@ class KernelSettings:
     limits: Mapping[str, int] = field(default_factory=dict)
     min_interval: float = 0.1
     drain_timeout: float = 10.0
-    batch: int = 1000
+    batch: int = 250
     catchup_stagger: float = 0.2
     wait_for_clock: float = 0.0
 
@@ -105,6 +106,7 @@ class Kernel:
         )
         self.rates = Rates(clock, self.notifier, self.settings.min_interval)
         self.gate = ClockGate(clock, self.notifier)
+        self.notice = Notice(clock)
         self.ready = trio.Event()
         self.stopped = trio.Event()
         self.passed = trio.Event()
@@ -145,6 +147,7 @@ class Kernel:
                 self.agenda.put(entry)
             raise
         now = self.clock.now()
+        self.notice.look(now)
         decision = Decision()
         given_up: list[EventExecution] = []
         for entry in sorted(due, key=self._rank):
@@ -187,6 +190,7 @@ class Kernel:
                 now,
                 self.runner.occupancy(entry.event),
                 self.settings.min_interval,
+                noticed=self.notice.of(due.at, now),
             )
             next_run, next_due = advance(schedule, entry.event, plan.next_run)
         except Exception as error:  # noqa: BLE001 - a schedule type may raise anything

@@ -62,6 +62,7 @@ def new_execution(
     slot: datetime,
     trigger: Trigger = Trigger.SCHEDULE,
     due: datetime | None = None,
+    useful_until: datetime | None = None,
 ) -> EventExecution:
     """A pending execution of ``event`` for ``slot``, which is due at ``due``."""
     return EventExecution(
@@ -71,6 +72,7 @@ def new_execution(
         scheduled_time=slot,
         due_time=due,
         trigger=trigger,
+        useful_until=useful_until,
     )
 
 

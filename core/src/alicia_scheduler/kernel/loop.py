@@ -10,6 +10,7 @@ from alicia_scheduler.api.errors import StoreError
 from alicia_scheduler.kernel.clock import StepWatch
 from alicia_scheduler.kernel.halting import recall
 from alicia_scheduler.kernel.kernel import Kernel
+from alicia_scheduler.kernel.lookahead import LookAhead
 from alicia_scheduler.kernel.recovery import recover
 from alicia_scheduler.kernel.replan import follow_clock_set_back, note_clock, replan
 from alicia_scheduler.kernel.selfcheck import SelfCheck
@@ -31,6 +32,7 @@ async def run_kernel(kernel: Kernel) -> None:
     """
     steps = StepWatch(kernel.clock)
     check = SelfCheck(kernel)
+    ahead = LookAhead(kernel.agenda, kernel.catalog)
     async with trio.open_nursery() as nursery:
         kernel.runner.open(nursery)
         await kernel.records.insist(partial(_settle, kernel))
@@ -38,7 +40,7 @@ async def run_kernel(kernel: Kernel) -> None:
         kernel.ready.set()
         while not kernel.stopping:
             try:
-                await _dispatch_once(kernel, steps, check)
+                await _dispatch_once(kernel, steps, check, ahead)
             except StoreError as error:
                 kernel.records.failed("read from", error)
                 kernel.agenda.changed = trio.Event()
@@ -59,7 +61,9 @@ async def _settle(kernel: Kernel) -> None:
     await note_clock(kernel)
 
 
-async def _dispatch_once(kernel: Kernel, steps: StepWatch, check: SelfCheck) -> None:
+async def _dispatch_once(
+    kernel: Kernel, steps: StepWatch, check: SelfCheck, ahead: LookAhead
+) -> None:
     """Handle what is due; with nothing due, wait for the next entry, a change, or a set clock."""
     agenda, clock = kernel.agenda, kernel.clock
     agenda.changed = trio.Event()
@@ -73,7 +77,10 @@ async def _dispatch_once(kernel: Kernel, steps: StepWatch, check: SelfCheck) -> 
     due = agenda.pop_due(clock.now(), kernel.settings.batch)
     if due:
         await kernel.handle(due)
-    elif not agenda.exhausted and not kernel.stopping:
+        return
+    kernel.notice.rest()
+    if not agenda.exhausted and not kernel.stopping:
         await check.look()
+        await ahead.prepare()
         with trio.move_on_after(LOOK_AGAIN):
             await clock.wait_until(agenda.next_at(), agenda.changed)

@@ -8,9 +8,9 @@ kernel commits that in one transaction before anything starts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import msgspec
 from msgspec.structs import replace
 
 from alicia_scheduler.api.contracts import Schedule
@@ -43,8 +43,7 @@ CATCHUP_LIMIT = 100
 """At most so many missed slots run under ``misfire = "all"``; earlier ones share one record."""
 
 
-@dataclass(frozen=True)
-class Occupancy:
+class Occupancy(msgspec.Struct, frozen=True, gc=False):
     """What the event has under way, and the room that the host has left.
 
     Attributes:
@@ -60,8 +59,7 @@ class Occupancy:
     free: bool = True
 
 
-@dataclass
-class Plan:
+class Plan(msgspec.Struct):
     """A decision, to be committed as a whole.
 
     Attributes:
@@ -75,10 +73,10 @@ class Plan:
         crowded: whether slots were closed because they follow each other too fast.
     """
 
-    admitted: list[EventExecution] = field(default_factory=list)
-    closed: list[EventExecution] = field(default_factory=list)
-    cancelled: list[str] = field(default_factory=list)
-    yielded: list[EventExecution] = field(default_factory=list)
+    admitted: list[EventExecution] = msgspec.field(default_factory=list)
+    closed: list[EventExecution] = msgspec.field(default_factory=list)
+    cancelled: list[str] = msgspec.field(default_factory=list)
+    yielded: list[EventExecution] = msgspec.field(default_factory=list)
     next_run: datetime | None = None
     slot_count: int = 0
     crowded: bool = False
@@ -92,8 +90,13 @@ def plan_slot(
     now: datetime,
     occupancy: Occupancy,
     min_interval: float = 0.0,
+    *,
+    noticed: datetime | None = None,
 ) -> Plan:
     """Decide about ``slot``, which is due at ``now``, and all later slots that are due as well.
+
+    How late a slot is noticed, which the misfire policy asks, is counted until ``noticed``: before
+    ``now``, when others that were due took their turn first.
 
     Slots less than ``min_interval`` seconds after one that was decided about are closed with it,
     all in one record, so a schedule that is too fast costs no more than one at that pace.
@@ -124,7 +127,8 @@ def plan_slot(
         due_time = drawn or due_at(schedule, event, due)
         after = following if slots == [slot] and passed_over is None else None
         catching_up = len(slots) > 1
-        _plan_one(plan, event, schedule, due, due_time, after, now, occupancy, catching_up)
+        late = ((noticed or now) - due_time).total_seconds()
+        _plan_one(plan, event, schedule, due, due_time, late, after, now, occupancy, catching_up)
     if slots[-1] != slot:
         following, passed_over = spaced_slot(schedule, event, slots[-1], min_interval)
     _set_next(plan, event, slots[-1], following, passed_over, now, min_interval)
@@ -197,6 +201,7 @@ def _plan_one(
     schedule: Schedule,
     slot: datetime,
     due: datetime,
+    late: float,
     following: datetime | None,
     now: datetime,
     occupancy: Occupancy,
@@ -205,7 +210,6 @@ def _plan_one(
     if event.max_runs is not None and plan.slot_count >= event.max_runs:
         plan.closed.append(closed(event, slot, Status.SKIPPED, "max_runs", now))
         return
-    late = (now - due).total_seconds()
     grace = grace_of(schedule, event, slot, following)
     if late > LATE:
         if event.misfire is Misfire.SKIP:
@@ -217,8 +221,7 @@ def _plan_one(
     trigger = Trigger.CATCHUP if late > LATE else Trigger.SCHEDULE
     mode = Mode.QUEUED if catching_up and event.mode is Mode.SINGLE else event.mode
     before = len(plan.admitted)
-    execution = new_execution(event, slot, trigger, due)
-    execution = replace(execution, useful_until=_useful_until(due, grace))
+    execution = new_execution(event, slot, trigger, due, _useful_until(due, grace))
     _admit(plan, event, execution, now, occupancy, mode, catching_up)
     plan.slot_count += len(plan.admitted) - before
 

@@ -2,13 +2,12 @@
 
 Each commit carries the number of the last notification that tells of it, so numbers have no holes
 and no doubles, not even after a crash. When the store cannot be written the schedule goes on from
-memory: what could not be written is kept, bounded and counted, and written as soon as it can be.
+memory, and :mod:`.mending` sees to the store.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -27,8 +26,8 @@ from alicia_scheduler.api.store import (
     SlotTaken,
     Store,
 )
-from alicia_scheduler.kernel.backlog import Backlog
 from alicia_scheduler.kernel.clock import Clock
+from alicia_scheduler.kernel.mending import TRY_EVERY, Mending
 from alicia_scheduler.kernel.notifications import Notifier, Told
 
 __all__ = ["SEQUENCE", "Records", "Starts"]
@@ -48,15 +47,6 @@ OUTPUT = "execution_output"
 
 TRIES = 3
 """So often something is tried that reads the store, at start."""
-
-TRY_EVERY = 5.0
-"""Seconds between two attempts to write to a store that could not be written (R25: 20 s)."""
-
-RETURN_EVERY = 10.0
-"""Seconds between two attempts to go on at the place that a makeshift store stands in for."""
-
-CHUNK = 500
-"""Changes of the backlog that are written in one transaction."""
 
 UNSAVED_LIMIT = 10_000
 """Notifications without a change that wait for their number to be saved; beyond it they are
@@ -88,9 +78,9 @@ class Records:
         unclean: True when the run of the host before this one was cut short.
         journal: True when every notification is kept in the store, because a sink must not miss
             one.
-        degraded: why the store could not be written last, or None while it can be.
         starts: how often a host has started on this store, and how often it had not stopped
             in order before; this start included.
+        mending: what waits while the store cannot be written, and how it comes to be again.
     """
 
     def __init__(
@@ -105,18 +95,11 @@ class Records:
         self.begun_anew: Callable[[], Awaitable[object]] | None = None
         self.journal = False
         self.unclean = False
-        self.degraded: str | None = None
         self.starts = Starts()
-        self._clock = clock
-        self._backlog = Backlog()
-        self._damaged = False
-        self._another = False
-        self._since = clock.elapsed()
-        self._return_at = trio.current_time() + RETURN_EVERY
+        self.mending = Mending(store, notifier, clock, self._all_in_hand)
         self._unsaved: deque[Notification] = deque()
         self._highest = 0
         self._work = trio.Event()
-        self._mended = trio.Event()
 
     @classmethod
     @asynccontextmanager
@@ -161,27 +144,36 @@ class Records:
         self.starts = Starts(known.count + 1, known.unclean + known.running, running=True)
         return SaveFact(STARTS, msgspec.to_builtins(self.starts))
 
+    def _all_in_hand(self) -> list[Change]:
+        starts = SaveFact(STARTS, msgspec.to_builtins(self.starts))
+        return [*self.in_hand(), starts, SaveFact(SEQUENCE, self.notifier.last)]
+
+    @property
+    def degraded(self) -> str | None:
+        """Why the store could not be written last, or None while it can be."""
+        return self.mending.degraded
+
     @property
     def waiting(self) -> int:
         """How many changes wait in memory because the store cannot be written."""
-        return len(self._backlog)
+        return len(self.mending.backlog)
 
     @property
     def lost(self) -> int:
         """How many changes were given up because too many waited."""
-        return self._backlog.lost
+        return self.mending.backlog.lost
 
     def holds(self, event_id: str) -> bool:
         """True while the store knows an older state of this event than the kernel."""
-        return self._backlog.holds(event_id)
+        return self.mending.backlog.holds(event_id)
 
     def removed(self, event_id: str) -> bool:
         """True while the store has an event that was removed."""
-        return self._backlog.holds_removal(event_id)
+        return self.mending.backlog.holds_removal(event_id)
 
     def unwritten_events(self) -> set[str]:
         """The ids of the events whose definition the store does not have, or an older one."""
-        return self._backlog.events()
+        return self.mending.backlog.events()
 
     async def keep(
         self, changes: Sequence[Change], told: Sequence[Told] = (), first: int | None = None
@@ -218,15 +210,7 @@ class Records:
 
     def failed(self, doing: str, error: StoreError) -> None:
         """The store could not be written or read: tell it once, and begin to mend it."""
-        self._damaged |= error.damaged
-        news, self.degraded = self.degraded is None, str(error)
-        if news:
-            self._mended = trio.Event()
-            self._since = self._clock.elapsed()
-            logger.error("could not %s the store, going on from memory: %s", doing, error)
-            self.notifier.error(
-                f"could not {doing} the store, going on from memory: {error}", kind="store"
-            )
+        self.mending.failed(doing, error)
         self._work.set()
 
     async def insist(self, reading: Callable[[], Awaitable[T]]) -> T | None:
@@ -238,24 +222,34 @@ class Records:
             except StoreError as error:
                 self.failed("read from", error)
                 with trio.move_on_after(TRY_EVERY):
-                    await self._mended.wait()
+                    await self.mending.mended.wait()
         return None
 
     async def _work_off(self) -> None:
         """Save the numbers of what was emitted, and mend a store that cannot be written."""
+        mending = self.mending
         while True:
-            if self.degraded is not None:
-                await self._mend()
-            elif self.store.makeshift and trio.current_time() >= self._return_at:
-                await self._return()
-            elif self._another:
+            if trio.current_time() >= mending.next_attempt:
+                await mending.attempt()
+            elif mending.another:
                 await self._look_anew()
             elif self._unsaved:
                 await self._save_numbers()
             else:
                 self._work = trio.Event()
-                with trio.move_on_at(self._return_at if self.store.makeshift else math.inf):
+                with trio.move_on_at(mending.next_attempt):
                     await self._work.wait()
+
+    async def _look_anew(self) -> None:
+        """The store is another one than the kernel knows: take over what only that one holds."""
+        try:
+            await self._go_on_from_former(await self.store.facts())
+            if self.begun_anew is not None:
+                await self.begun_anew()
+        except StoreError as error:
+            self.failed("read from", error)
+        else:
+            self.mending.another = False
 
     async def _write(self, wanted: list[Change]) -> bool:
         if self.degraded is None:
@@ -267,7 +261,7 @@ class Records:
                 self.failed("write to", error)
             else:
                 return not self.store.makeshift
-        self._backlog.add(wanted)
+        self.mending.backlog.add(wanted)
         return False
 
     async def _commit(self, wanted: list[Change]) -> None:
@@ -280,7 +274,7 @@ class Records:
         except StoreError as error:
             if error.transient or error.damaged:
                 raise
-            await self._write_singly(wanted)
+            await self.mending.write_singly(wanted)
 
     def _numbers(self, numbered: Sequence[Notification]) -> list[Change]:
         if not numbered:
@@ -294,7 +288,7 @@ class Records:
 
     def _save_later(self, notification: Notification) -> None:
         if self.degraded is not None:
-            self._backlog.add(self._numbers([notification]))
+            self.mending.backlog.add(self._numbers([notification]))
             self.notifier.deliver([notification])
         elif len(self._unsaved) >= UNSAVED_LIMIT:
             self.notifier.deliver([notification])
@@ -309,89 +303,12 @@ class Records:
             await self._write(self._numbers(notifications))
         self.notifier.deliver(notifications)
 
-    async def _mend(self) -> None:
-        """Try to read and to write what waits; when that fails, wait for a while."""
-        anew = self._damaged
-        try:
-            if anew:
-                await self._begin_anew()
-            await self.store.facts()
-            await self._write_backlog()
-        except StoreError as error:
-            self._damaged |= error.damaged
-            self.degraded = str(error)
-            await trio.sleep(TRY_EVERY)
-            return
-        self._another |= anew
-        seconds = self._clock.elapsed() - self._since
-        lost = f"; {self.lost} changes were given up for lack of room" if self.lost else ""
-        self.degraded = None
-        self._tell_recovered(f"the store is written again after {seconds:.1f} s{lost}", seconds)
-        self._backlog.lost = 0
-        self._mended.set()
-
-    def _tell_recovered(self, message: str, seconds: float) -> None:
-        logger.warning("%s", message)
-        data = {"message": message, "seconds": seconds, "lost": self.lost}
-        self.notifier.emit("store_recovered", data)
-
-    async def _return(self) -> None:
-        """Try to go on at the place that a makeshift store stands in for."""
-        self._return_at = trio.current_time() + RETURN_EVERY
-        try:
-            incident = await self.store.recover()
-        except StoreError as error:
-            logger.debug("still in memory: %s", error)
-            return
-        self._another = True
-        self._tell_recovered(incident, self._clock.elapsed() - self._since)
-
-    async def _look_anew(self) -> None:
-        """The store is another one than the kernel knows: take over what only that one holds."""
-        try:
-            await self._go_on_from_former(await self.store.facts())
-            if self.begun_anew is not None:
-                await self.begun_anew()
-        except StoreError as error:
-            self.failed("read from", error)
-        else:
-            self._another = False
-
-    async def _begin_anew(self) -> None:
-        incident = await self.store.recover()
-        self._damaged = False
-        self.notifier.error(incident, kind="store")
-        starts = SaveFact(STARTS, msgspec.to_builtins(self.starts))
-        self._backlog.add([*self.in_hand(), starts, SaveFact(SEQUENCE, self.notifier.last)])
-
     async def _go_on_from_former(self, facts: dict[str, Any]) -> None:
         """Count on from what a store knew that could not be read when the host started."""
         self.notifier.resume(int(facts.get(FORMER + SEQUENCE, 0)))
         if former := facts.get(FORMER + STARTS):
             counted = self._counted_on(msgspec.convert(former, Starts))
             await self.keep([counted, SaveFact(FORMER + STARTS, None)])
-
-    async def _write_backlog(self) -> None:
-        while changes := self._backlog.first(CHUNK):
-            try:
-                await self.store.commit(changes)
-            except StoreError as error:
-                if error.transient or error.damaged:
-                    raise
-                await self._write_singly(changes)
-            self._backlog.written(changes)
-
-    async def _write_singly(self, changes: Sequence[Change]) -> None:
-        """One of the changes is refused for what it holds: leave that one out, and tell."""
-        for change in changes:
-            try:
-                await self.store.commit([change])
-            except StoreError as error:
-                if error.transient or error.damaged:
-                    raise
-                message = f"the store refuses a {type(change).__name__}: {error}"
-                logger.error("%s", message)
-                self.notifier.error(message, kind="store")
 
     async def _finish(self) -> None:
         """One last attempt to write what waits, when the kernel has stopped."""
@@ -405,9 +322,11 @@ class Records:
         if self.degraded is None:
             await self._write([*self._numbers(notifications), stopped])
         else:
-            self._backlog.add([*self._numbers(notifications), stopped])
+            self.mending.backlog.add([*self._numbers(notifications), stopped])
             try:
-                await self._write_backlog()
+                await self.mending.write_backlog()
             except StoreError as error:
-                logger.error("%d changes could not be written: %s", len(self._backlog), error)
+                logger.error(
+                    "%d changes could not be written: %s", len(self.mending.backlog), error
+                )
         self.notifier.deliver(notifications)

@@ -16,7 +16,7 @@ import trio
 
 from alicia_scheduler.api.model import EventExecution, Mode, ScheduledEvent, Status, Trigger
 from alicia_scheduler.kernel.attempt import Outcome, attempt
-from alicia_scheduler.kernel.ends import Ends
+from alicia_scheduler.kernel.gathering import Gathering
 from alicia_scheduler.kernel.overdue import GRACE, Overdue, StuckAttempts
 from alicia_scheduler.kernel.places import Places, WaitingRuns
 from alicia_scheduler.kernel.planner import Occupancy
@@ -32,9 +32,9 @@ logger = logging.getLogger(__name__)
 class Reports(Protocol):
     """Who is told what happens to a run, and writes it down: the kernel's accounts."""
 
-    async def started(self, run: Run) -> bool:
-        """Commit that the run's attempt begins; return when that is durable. False when the run
-        must not begin and has been closed."""
+    async def started(self, runs: Sequence[Run]) -> Sequence[Run]:
+        """Commit that attempts begin; return when that is durable those that may. The others have
+        been closed."""
         ...
 
     def completed(self, run: Run, outcome: Outcome) -> bool:
@@ -96,7 +96,8 @@ class Runner:
         self._idle = trio.Event()
         self._nursery: trio.Nursery | None = None
         self._overdue = Overdue(self._is_running, self._give_up)
-        self._ends = Ends(reports.settle, self._leave)
+        self._starts = Gathering(self._begin)
+        self._ends = Gathering(self._settle)
 
     def open(self, nursery: trio.Nursery) -> None:
         """Run everything from now on as tasks of ``nursery``."""
@@ -179,7 +180,10 @@ class Runner:
 
     def launch(self, run: Run) -> None:
         """Start an active run whose start has been committed."""
-        self._spawn(run, committed=True)
+        if self._nursery is None:
+            raise RuntimeError("the runner is not open: call open(nursery) first")
+        name = f"{run.event.event_id}: {run.prepared.action_type}"
+        self._nursery.start_soon(self._live, run, name=name)
 
     def withdraw(self, run: Run) -> None:
         """Give up a reserved run that was never launched."""
@@ -207,13 +211,13 @@ class Runner:
                 return
             self._pass_lane(run)
             if run.active:
-                self._spawn(run, committed=False)
+                self._starts.put(run)
 
     def resize(self, places: int, limits: Mapping[str, int], max_waiting: int) -> None:
         """Keep to these numbers from now on; what is under way beyond them goes on."""
         self._max_waiting = max_waiting
         for served in self._places.resize(places, limits, list(self.active())):
-            self._spawn(served, committed=False)
+            self._starts.put(served)
 
     def close(self) -> None:
         """Start nothing new; what has no place yet stays pending."""
@@ -256,29 +260,46 @@ class Runner:
         else:
             self._places.claim(run)
 
-    def _spawn(self, run: Run, *, committed: bool) -> None:
-        if self._nursery is None:
-            raise RuntimeError("the runner is not open: call open(nursery) first")
-        name = f"{run.event.event_id}: {run.prepared.action_type}"
-        self._nursery.start_soon(self._live, run, committed, name=name)
-
-    async def _live(self, run: Run, committed: bool) -> None:
+    async def _begin(self, runs: Sequence[Run]) -> None:
+        """Let runs that have got their place start, once that is committed."""
+        begun: set[Run] = set()
         try:
-            if committed or await self._reports.started(run):
-                outcome = await self._outcome(run)
-                run.over = True
-                if run.given_up:
-                    self._stuck.ended(run)
-                    logger.warning("execution %s has ended after all", run.execution.execution_id)
-                    return
-                if self._reports.completed(run, outcome):
-                    self._ends.put(run)
-                    return
-                await self._reports.ended(run, outcome)
+            begun.update(await self._reports.started(runs))
         except Exception:
-            # A fault of ours must not end the host: this run is lost to the next recovery.
+            # A fault of ours must not end the host: these are lost to the next recovery.
+            logger.exception("%d executions could not be started", len(runs))
+        for run in runs:
+            if run in begun:
+                self.launch(run)
+            else:
+                self._leave(run)
+
+    async def _live(self, run: Run) -> None:
+        try:
+            outcome = await self._outcome(run)
+            run.over = True
+            if run.given_up:
+                self._stuck.ended(run)
+                logger.warning("execution %s has ended after all", run.execution.execution_id)
+                return
+            if self._reports.completed(run, outcome):
+                self._ends.put(run)
+                return
+            await self._reports.ended(run, outcome)
+        except Exception:
+            # As above.
             logger.exception("execution %s could not be accounted", run.execution.execution_id)
         self._leave(run)
+
+    async def _settle(self, runs: Sequence[Run]) -> None:
+        """Write down the ends of runs, and let the next ones in."""
+        try:
+            await self._reports.settle(runs)
+        except Exception:
+            # As above.
+            logger.exception("%d executions could not be accounted", len(runs))
+        for run in runs:
+            self._leave(run)
 
     async def _outcome(self, run: Run) -> Outcome:
         refusal = self._stuck.refuse(run.prepared.action_type)
@@ -294,10 +315,16 @@ class Runner:
 
     async def _accompany(self) -> None:
         """What there must be for as long as anything runs."""
-        with self._drained:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._overdue.watch, name="watching over deadlines")
-                nursery.start_soon(self._ends.write_down, name="writing ends down")
+        try:
+            with self._drained:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._overdue.watch, name="watching over deadlines")
+                    nursery.start_soon(self._starts.work, name="starting")
+                    nursery.start_soon(self._ends.work, name="settling")
+        finally:
+            # What has ended is known as such, also when the host is cancelled.
+            with trio.CancelScope(shield=True):
+                await self._ends.finish()
 
     async def _give_up(self, run: Run) -> None:
         """An attempt ignores its cancellation: write it down as ended, and let the next ones in.
@@ -330,7 +357,7 @@ class Runner:
             self._late.discard(run)
         elif run.stage is not Stage.LANE:
             for served in self._places.release(run):
-                self._spawn(served, committed=False)
+                self._starts.put(served)
         self._idle.set()
 
     async def _let_late_in(self) -> None:
@@ -341,6 +368,6 @@ class Runner:
                 self._late_came = trio.Event()
                 while run := self._late.pop():
                     if self._places.claim(run):
-                        self._spawn(run, committed=False)
+                        self._starts.put(run)
                     await trio.sleep(self._stagger)
                 await self._late_came.wait()
