@@ -23,6 +23,7 @@ from alicia_scheduler.cli.output import (
     print_table,
 )
 from alicia_scheduler.cli.plugincheck import check_plugin
+from alicia_scheduler.cli.state import audit
 
 if TYPE_CHECKING:
     from alicia_scheduler.host.record import PluginRecord
@@ -275,6 +276,8 @@ def _remember(name: str, door: Door, *, enabled: bool, as_json: bool) -> None:
         remembered.enable(name)
     else:
         remembered.disable(name)
+    outcome = "ok" if remembered.problem is None else "refused"
+    audit(door.folder, f"plugins/{word}", outcome, name=name)
     if remembered.problem is not None:
         fail(remembered.problem)
     said = f"plugin {name} is {word}d; no host runs, so this counts from its next start on"

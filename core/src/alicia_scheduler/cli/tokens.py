@@ -12,7 +12,7 @@ from alicia_scheduler.api.model import to_wire
 from alicia_scheduler.cli.moments import span
 from alicia_scheduler.cli.output import fail, json_option, print_json, print_table, printable
 from alicia_scheduler.cli.relative import told_time
-from alicia_scheduler.cli.state import directory, state_options
+from alicia_scheduler.cli.state import audit, directory, state_options
 
 __all__ = ["tokens"]
 
@@ -55,7 +55,9 @@ def create(
     try:
         secret = create_token(folder, name, Permission(permission), expires_in=expires)
     except AliciaError as error:
+        audit(folder, "tokens/create", "refused", name=name, permission=permission)
         fail(str(error))
+    audit(folder, "tokens/create", name=name, permission=permission)
     if as_json:
         print_json({"name": name, "permission": permission, "secret": secret})
         return
@@ -116,8 +118,10 @@ def revoke(
             revoke_token(folder, name)
         except AliciaError as error:
             refused.append(f"{name}: {error}")
+            audit(folder, "tokens/revoke", "refused", name=name)
         else:
             done.append(name)
+            audit(folder, "tokens/revoke", name=name)
     if as_json:
         print_json({"revoked": done})
     else:
