@@ -122,9 +122,7 @@ class Commands(Protocol):
         """
         ...
 
-    def note(
-        self, caller: Caller, name: str, arguments: Mapping[str, Any], outcome: str
-    ) -> None:
+    def note(self, caller: Caller, name: str, arguments: Mapping[str, Any], outcome: str) -> None:
         """Write to the audit log what a door did by itself, or refused before it came here. Never
         waits. Added in API 1.1.
 

@@ -78,9 +78,7 @@ class Control:
         self._audit(command, caller, name, arguments, "ok")
         return answer
 
-    def note(
-        self, caller: Caller, name: str, arguments: Mapping[str, Any], outcome: str
-    ) -> None:
+    def note(self, caller: Caller, name: str, arguments: Mapping[str, Any], outcome: str) -> None:
         """See :meth:`alicia_scheduler.api.Commands.note`."""
         command = COMMANDS.get(name)
         if command is None or is_audited(command.permission):

@@ -68,9 +68,7 @@ class Desk:
         """Carry a command out, once the schedule runs."""
         return await (await self._commands()).execute(caller, name, arguments)
 
-    def note(
-        self, caller: Caller, name: str, arguments: Mapping[str, Any], outcome: str
-    ) -> None:
+    def note(self, caller: Caller, name: str, arguments: Mapping[str, Any], outcome: str) -> None:
         """Have it written down what was done here, or refused, without the host's commands."""
         with suppress(ServiceUnavailable):
             self._context.commands.note(caller, name, arguments, outcome)
