@@ -24,12 +24,12 @@ class LineFormatter(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - the standard library's name
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
         at = datetime.fromtimestamp(record.created, UTC)
         return at.isoformat(sep=" ", timespec="milliseconds")
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the standard library's name
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         return printable(super().formatMessage(record))
 
-    def formatException(self, ei: Failure) -> str:  # noqa: N802 - the standard library's name
+    def formatException(self, ei: Failure) -> str:  # noqa: N802
         return "\n".join(map(printable, super().formatException(ei).splitlines()))

@@ -41,10 +41,9 @@ def audit(folder: Path, command: str, outcome: str = "ok", **arguments: Any) -> 
     """
     from alicia_scheduler.api.control import Caller, Permission
     from alicia_scheduler.host.audit import note_at_once
-    from alicia_scheduler.kernel.clock import SystemClock
 
     caller = Caller(door="cli", name=f"uid {os.getuid()}", permission=Permission.ADMIN)
     try:
-        note_at_once(folder, SystemClock(), caller, command, arguments, outcome)
+        note_at_once(folder, caller, command, arguments, outcome)
     except OSError as error:
         complain(f"the audit log cannot be written: {error}")

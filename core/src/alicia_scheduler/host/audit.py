@@ -19,7 +19,7 @@ import trio
 
 from alicia_scheduler.api.control import Caller, Permission
 from alicia_scheduler.api.model import to_epoch, to_wire
-from alicia_scheduler.kernel.clock import Clock
+from alicia_scheduler.kernel.clock import Clock, SystemClock
 
 __all__ = ["AUDIT_FILE", "AuditLog", "is_audited", "note_at_once"]
 
@@ -177,19 +177,14 @@ class AuditLog:
 
 
 def note_at_once(
-    state_dir: Path,
-    clock: Clock,
-    caller: Caller,
-    command: str,
-    arguments: Mapping[str, Any],
-    outcome: str,
+    state_dir: Path, caller: Caller, command: str, arguments: Mapping[str, Any], outcome: str
 ) -> None:
     """Take a note of what was done to a state directory without a host, or beside it. Blocking.
 
     Raises:
         OSError: it cannot be written.
     """
-    log = AuditLog(state_dir, clock, lambda data: data)
+    log = AuditLog(state_dir, SystemClock(), lambda data: data)
     _append(state_dir / AUDIT_FILE, [log._line(caller, command, arguments, outcome)])
 
 
