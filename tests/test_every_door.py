@@ -198,6 +198,8 @@ STORY = [
     Row("executions/retry", {"execution_id": ["nobody"]}),
     Row("events/trigger", one("fails"), learn=learn_execution, until=ended),
     Row("executions/list", lambda s: {"tag": f"of{s.tag}", "status": ["failed"], "final": True}),
+    Row("executions/retry", lambda s: {"tag": f"of{s.tag}"}, learn=learn_execution, until=ended),
+    Row("executions/retry", lambda s: {"event_id": [f"works{s.tag}"]}),
     Row("events/trigger", one("held"), learn=learn_execution, until=running),
     Row("executions/retry", lambda s: {"execution_id": [s.execution]}),
     Row("executions/cancel", lambda s: {"execution_id": [s.execution]}, until=ended),
@@ -465,3 +467,27 @@ def assert_worth_telling(expected):
         "conflict",
         "unknown_command",
     }
+
+
+async def test_the_bus_may_close_itself_and_nobody_waits_for_ever(tmp_path, mosquitto, caplog):
+    async with House(tmp_path, mosquitto.port, "admin").open() as house:
+        bus, python = Mqtt(house), Python(house, "admin")
+        told = []
+        house.host.notifier.listen(lambda notification: told.append(notification.event_type))
+
+        async def came(event_type):
+            return event_type in told
+
+        house.file.write_text(house.text.replace("max_rate = 10000", "max_rate = 9999"))
+        bus.give("scheduler/reload", {})
+        await house.until(lambda: came("configuration_reloaded"))
+        assert (await python.tell("scheduler/reload", {}))["settings"] == []
+        assert (await bus.tell("health", {}))["status"] == "healthy"
+        bus.give("plugins/disable", {"name": "service-alicia-bus"})
+        await house.until(lambda: came("plugins_changed"))
+        assert (await python.tell("plugins/show", {"name": "service-alicia-bus"}))["plugin"][
+            "status"
+        ] == "disabled"
+        await python.tell("plugins/enable", {"name": "service-alicia-bus"})
+        assert (await bus.tell("health", {}))["status"] == "healthy"
+    assert "a retained command" not in caplog.text  # what the host itself keeps on the bus is none

@@ -186,7 +186,8 @@ class Mqtt(Door):
     def __init__(self, house):
         self._recorder = house.recorder
 
-    async def tell(self, command, arguments):
+    def give(self, command, arguments):
+        """Publish a request and wait for no answer; its correlation data."""
         number = f"n-{next(self.numbers)}".encode()
         self._recorder.publish(
             f"alicia/scheduler/command/{command}",
@@ -194,6 +195,10 @@ class Mqtt(Door):
             response_topic="reply/me",
             correlation_data=number,
         )
+        return number
+
+    async def tell(self, command, arguments):
+        number = self.give(command, arguments)
 
         def answers():
             return [m for m in self._recorder.of("reply/me") if m.correlation_data == number]
@@ -339,7 +344,12 @@ VERBS = {
         positional=["execution_id"],
         options={"event_id": "--event", "tag": "--tag"},
     ),
-    "executions/retry": _verb("executions", "retry", positional=["execution_id"]),
+    "executions/retry": _verb(
+        "executions",
+        "retry",
+        positional=["execution_id"],
+        options={"event_id": "--event", "tag": "--tag"},
+    ),
     "preview": _preview,
     "explain": _verb("explain", positional=["event_id", "at"]),
     "stats": _verb("stats"),

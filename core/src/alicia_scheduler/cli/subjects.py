@@ -21,11 +21,10 @@ from alicia_scheduler.cli.configured import load_checked
 from alicia_scheduler.cli.output import complain, fail, refuse
 from alicia_scheduler.config.plain import plain
 from alicia_scheduler.config.settings import Settings
-from alicia_scheduler.foresight.subject import Subject, subject_of, unsaved_event
+from alicia_scheduler.foresight.subject import Subject, paused_with_all, subject_of, unsaved_event
 from alicia_scheduler.host.discovery import find_candidates
 from alicia_scheduler.host.loader import load_plugins
 from alicia_scheduler.host.registry import Registry
-from alicia_scheduler.kernel.halting import halted, kept
 from alicia_scheduler.store.queries import Queries
 from alicia_scheduler.store.reader import open_reader
 
@@ -42,17 +41,17 @@ class History:
 
     Attributes:
         record: definition and state, if the event was ever saved.
-        paused_until: up to when the whole schedule is paused.
+        facts: what the host knows about itself.
     """
 
     def __init__(self, store: Queries | None, event_id: str) -> None:
         self._store = store
         self._event_id = event_id
         self.record: EventRecord | None = None
-        self.paused_until: datetime | None = None
+        self.facts: dict[str, Any] = {}
         if store is not None:
             self.record = store.records([event_id]).get(event_id)
-            self.paused_until = kept(store.facts())
+            self.facts = store.facts()
 
     def executions(self, limit: int, *, until: datetime | None = None) -> list[EventExecution]:
         """The newest executions first; with ``until``, of the slots up to and with that one."""
@@ -142,7 +141,7 @@ class Surroundings:
             )
         state = record.state if record and _same_schedule(record.event, event) else None
         if state is not None:
-            state = halted(state, history.paused_until)
+            state = paused_with_all(state, history.facts)
         return self._built(event, state, datetime.now(UTC))
 
     def _built(self, event: ScheduledEvent, state: EventState | None, now: datetime) -> Subject:
