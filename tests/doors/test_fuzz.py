@@ -38,6 +38,8 @@ schedule_type = "interval"
 schedule_config = {{ type = "seconds", value = 1 }}
 action = {{ type = "script_execution", command = ["/bin/true"] }}
 mode = "parallel"
+misfire = "all"
+misfire_grace = 3600
 max_retries = 0
 """
 
