@@ -17,8 +17,19 @@ MAY_IMPORT = {
     "control": {"api", "config", "kernel", "host", "foresight", "control"},
     "embedding": {"api", "config", "kernel", "host", "embedding"},
     "pluginchecks": {"api", "config", "host", "pluginchecks"},
+    "plugintemplate": {"api", "plugintemplate"},
     "foresight": {"api", "config", "store", "kernel", "host", "foresight"},
-    "cli": {"api", "config", "store", "host", "control", "foresight", "pluginchecks", "cli"},
+    "cli": {
+        "api",
+        "config",
+        "store",
+        "host",
+        "control",
+        "foresight",
+        "pluginchecks",
+        "plugintemplate",
+        "cli",
+    },
     "testing": {"api", "config", "store", "kernel", "host", "embedding", "testing"},
 }
 """Arrows point one way: cli → control → host → kernel → api; store → api; config → api."""

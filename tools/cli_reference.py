@@ -21,7 +21,7 @@ HEAD = """\
 # The command line
 
 <!-- Made by tools/cli_reference.py from the commands themselves. Change them, then run
-`make cli-reference`. -->
+`make reference`. -->
 
 Exit codes: 0 ok, 1 the answer is no, 2 wrong usage, 3 no host answers.
 

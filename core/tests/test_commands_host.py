@@ -130,7 +130,8 @@ async def test_executions_are_cancelled_by_id_or_with_their_events():
     async with commanded() as (_, tell):
         first, second, third, fourth = [await triggered(tell, "hold") for _ in range(4)]
         answer = await tell("executions/cancel", execution_id=first)
-        assert answer == {"done": [{"execution_id": first, "event_id": "hold"}], "failed": []}
+        told = {"execution_id": first, "event_id": "hold", "ended": False}
+        assert answer == {"done": [told], "failed": []}
         answer = await tell("executions/cancel", execution_id=[second, "none", second])
         assert [each["execution_id"] for each in answer["done"]] == [second]
         assert [(each["execution_id"], each["code"]) for each in answer["failed"]] == [

@@ -66,10 +66,11 @@ def load_checked(
     except ConfigError as error:
         fail(str(error))
     remembered = Remembered(configuration.state_dir)
+    failed = start.begin(remembered) if start is not None else FailedStarts()
     absence = Absence(
         disabled=remembered.disabled,
         quarantined=remembered.quarantined,
-        starts=start.begin(remembered) if start is not None else FailedStarts(),
+        starts=failed if configuration.settings.safe_mode else FailedStarts(),
         without=without,
         now=datetime.now(UTC),
     )

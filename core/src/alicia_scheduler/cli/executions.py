@@ -156,12 +156,17 @@ def cancel(
     door: Door,
     as_json: bool,
 ) -> None:
-    """Stop executions that run, or wait to run or to be retried. Needs a running host."""
+    """Stop executions that run, or wait to run or to be retried. Needs a running host.
+
+    What waits is cancelled at once. An action that runs is told to stop and may take its time for
+    it; `alicia executions show` says when it is over.
+    """
     meant = _meant(execution_ids, events, tag)
     answer = door.ask("executions/cancel", timeout=PATIENCE, **meant)
 
     def say(item: Mapping[str, Any]) -> Iterator[str]:
-        yield f"execution {item['execution_id']}: cancelled"
+        said = "cancelled" if item["ended"] else "is being stopped"
+        yield f"execution {item['execution_id']}: {said}"
 
     _tell(answer, say, as_json=as_json, gone=NOTHING)
 

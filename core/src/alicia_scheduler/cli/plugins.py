@@ -16,12 +16,15 @@ from alicia_scheduler.cli.door import Door, door_options
 from alicia_scheduler.cli.output import (
     EXIT_NO,
     EXIT_NO_HOST,
+    complain,
     fail,
     json_option,
     print_json,
     print_table,
 )
 from alicia_scheduler.cli.plugincheck import check_plugin
+from alicia_scheduler.cli.pluginnew import new_plugin
+from alicia_scheduler.cli.state import audit
 
 if TYPE_CHECKING:
     from alicia_scheduler.host.record import PluginRecord
@@ -37,6 +40,7 @@ def plugins() -> None:
 
 
 plugins.add_command(check_plugin)
+plugins.add_command(new_plugin)
 
 
 @plugins.command("list")
@@ -93,7 +97,10 @@ def doctor(as_json: bool, door: Door) -> None:
         print_json(findings)
     else:
         _print_findings(findings)
-    if any(plugin["status"] != "disabled" for plugin in findings):
+    refused = _refused_verbs()
+    if refused:
+        complain("\n".join(refused))
+    if refused or any(plugin["status"] != "disabled" for plugin in findings):
         raise SystemExit(EXIT_NO)
 
 
@@ -186,6 +193,14 @@ def _print_findings(findings: list[Wire]) -> None:
         click.echo(f"  → {plugin['advice']}")
 
 
+def _refused_verbs() -> list[str]:
+    """What plugins bring to this command line and cannot be used, as the name is another's."""
+    from alicia_scheduler.cli.main import VERBS
+    from alicia_scheduler.cli.pluginverbs import plugin_verbs
+
+    return plugin_verbs(frozenset(VERBS)).refused
+
+
 def _print_portrait(shown: Wire) -> None:
     from alicia_scheduler.host.portrait import options_of
 
@@ -263,6 +278,8 @@ def _remember(name: str, door: Door, *, enabled: bool, as_json: bool) -> None:
         remembered.enable(name)
     else:
         remembered.disable(name)
+    outcome = "ok" if remembered.problem is None else "refused"
+    audit(door.folder, f"plugins/{word}", outcome, name=name)
     if remembered.problem is not None:
         fail(remembered.problem)
     said = f"plugin {name} is {word}d; no host runs, so this counts from its next start on"

@@ -137,10 +137,12 @@ class CancelledExecution(Answer, frozen=True):
     Attributes:
         execution_id: its id.
         event_id: its event.
+        ended: true when it is over; false while the action that runs takes its time to stop.
     """
 
     execution_id: str
     event_id: str
+    ended: bool
 
 
 class RetriedExecution(Answer, frozen=True):
@@ -270,10 +272,18 @@ async def _cancel(request: Request, arguments: CancelExecutions) -> Cancelled:
         execution = under_way.get(execution_id)
         if execution is None or not await kernel.cancel(execution_id, "cancelled"):
             raise KeyError(execution_id)
-        return CancelledExecution(execution_id=execution_id, event_id=execution.event_id)
+        return _cancelled(kernel, execution_id, execution.event_id)
 
     done, failed = await _on_each(arguments.execution_id, cancel)
     return Cancelled(done=done, failed=failed)
+
+
+def _cancelled(kernel: Kernel, execution_id: str, event_id: str) -> CancelledExecution:
+    return CancelledExecution(
+        execution_id=execution_id,
+        event_id=event_id,
+        ended=not kernel.runner.knows(execution_id),
+    )
 
 
 async def _cancel_of_events(
@@ -283,7 +293,7 @@ async def _cancel_of_events(
     if not event_ids:
         raise KeyError(missing[0])
     return [
-        CancelledExecution(execution_id=execution_id, event_id=event_id)
+        _cancelled(request.kernel, execution_id, event_id)
         for event_id in event_ids
         for execution_id in await steering.cancel_event(
             request.kernel, event_id, spare=request.caller.execution

@@ -20,7 +20,7 @@ from alicia_scheduler.host.resolver import exclusions_of, schedule_context
 from alicia_scheduler.kernel.exclusions import Excluding, Exclusions
 from alicia_scheduler.kernel.halting import halted, kept
 
-__all__ = ["Subject", "as_halted", "subject_of", "unsaved_event"]
+__all__ = ["Subject", "paused_with_all", "subject_of", "unsaved_event"]
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,10 @@ def unsaved_event(
     )
 
 
-def as_halted(state: EventState, facts: Mapping[str, Any]) -> EventState:
-    """The state of an event where the facts of a store say that the whole schedule is paused."""
+def paused_with_all(state: EventState, facts: Mapping[str, Any]) -> EventState:
+    """The state of an event as the planner sees it: paused where the whole schedule is.
+
+    Args:
+        facts: those of the store.
+    """
     return halted(state, kept(facts))

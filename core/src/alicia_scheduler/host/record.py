@@ -162,7 +162,10 @@ class PluginRecord:
             "import_time": self.import_time,
             "contributions": {
                 kind.replace(" ", "_") + "s": [item.name for item in items]
-                for kind, items in self.contributions.by_kind().items()
+                for kind, items in (
+                    *self.contributions.by_kind().items(),
+                    ("command", self.contributions.commands),
+                )
                 if items
             },
             "warnings": list(self.warnings),
