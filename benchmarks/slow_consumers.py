@@ -65,9 +65,6 @@ class Door:
             self.flooding.set()
         return {"connections": len(self.log._readers), "memory": resident()}
 
-    def note(self, _caller: object, _name: str, _arguments: object, _outcome: str) -> None:
-        pass
-
     async def run(self) -> None:
         surroundings = Surroundings(self, self.log, ControlSettings())
         async with trio.open_nursery() as nursery:
