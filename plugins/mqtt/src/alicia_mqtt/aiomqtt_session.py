@@ -1,7 +1,7 @@
 """The asyncio half of a link: one connection, from the attempt to its end.
 
-All of it runs in a thread of its own, inside a loop of its own. It never touches trio: what it
-has to tell goes through a :class:`Report`, which hands over to the other thread.
+All of it runs in the turns of a loop of its own (:mod:`alicia_mqtt.hosted_loop`), but for
+:meth:`Session.publish`, which any task of trio calls. What it has to tell goes to a :class:`Report`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from alicia_mqtt.link import (
     Untrusted,
 )
 from alicia_mqtt.properties import subscribe_properties
-from alicia_mqtt.sender import Publish, Request, Sender
+from alicia_mqtt.requests import Publish, Request
+from alicia_mqtt.sender import Sender
 from alicia_scheduler.api import AliciaError, MqttMessage, Permanent, Retryable
 
 __all__ = ["Report", "Session"]
@@ -49,7 +50,7 @@ authorisation; another client that took the client id over."""
 
 
 class Report(Protocol):
-    """What a session tells the other thread. Nothing here waits."""
+    """What a session tells the link. Nothing here waits."""
 
     def opened(self) -> None:
         """The broker accepted the connection."""
@@ -65,7 +66,7 @@ class Report(Protocol):
 
 
 class Session:
-    """One connection. Made by the other thread; everything else is called in the loop's own."""
+    """One connection."""
 
     def __init__(
         self,
@@ -100,7 +101,7 @@ class Session:
             why = await self._serve()
         except asyncio.CancelledError:
             why = self._stopped or why
-        except Exception as bug:  # noqa: BLE001  # told in the thread that can show it
+        except Exception as bug:  # noqa: BLE001  # told by the connection
             why = LinkUnavailable(f"{type(bug).__name__}: {bug}")
         finally:
             self._report.ended(why)
@@ -112,9 +113,14 @@ class Session:
             self._main.cancel()
 
     def publish(self, request: Publish) -> None:
-        """Send a message when its turn comes."""
+        """Send a message with the next :meth:`flush`, or when its turn comes."""
         if self._sender is not None:
             self._sender.submit(request)
+
+    def flush(self) -> None:
+        """Hand to the network what was to be sent."""
+        if self._client is not None:
+            self._client.flush()
 
     def subscribe(
         self, request: Request, topic_filter: str, qos: int, number: int, no_local: bool
@@ -156,8 +162,9 @@ class Session:
     async def _use(self, client: BrokerClient) -> None:
         self._client = client
         client.timeout = self._config.connect_timeout
+        client.write_directly()
         self._sender = Sender(
-            client.paho,
+            client,
             properties=self._protocol == "5",
             limits=self._limits,
             settled=self._report.settled,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol as TypingProtocol
 
@@ -63,6 +63,11 @@ class Link(TypingProtocol):
         Raises:
             Retryable, Permanent: as :meth:`alicia_scheduler.api.MqttConnection.publish`.
         """
+        ...
+
+    async def publish_all(self, messages: Sequence[MqttOutgoing]) -> list[AliciaError | None]:
+        """Publish in order without waiting in between, and return the outcome of each when there
+        is one for all: None, or what :meth:`publish` would raise."""
         ...
 
     async def subscribe(

@@ -1,0 +1,282 @@
+"""MQTT: what publishing costs, against the same broker in the same run.
+
+Each measurement has a Mosquitto of its own on the loopback. The limits are aiomqtt alone on plain
+asyncio, and the fastest raw client there is in Python: mqtt5's packets on a bare socket of trio,
+without deadlines, reconnection, topic checks or limits. Ours are the whole connection, as actions
+and sinks use it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from pathlib import Path
+
+import trio
+
+from alicia_scheduler.api import MqttConnection
+from benchmarks.measurement import Figures, measurement
+
+TOPIC = "alicia/scheduler/execution_results"
+PAYLOAD = b'{"execution_id": "6f7c2a", "status": "completed", "result": null}' * 4
+COUNTS = {0: 8_000, 1: 4_000}
+"""Messages at each QoS."""
+
+TASKS = 20
+TRIPS = 1_000
+WARM_UP = 200
+
+Publish = Callable[[int], Awaitable[object]]
+"""Publishes the message at a QoS, and returns when that is done."""
+
+
+@contextmanager
+def a_broker() -> Iterator[int]:
+    """The port of a Mosquitto that lives while the block is open."""
+    from alicia_scheduler.testing.mosquitto import Mosquitto
+
+    with tempfile.TemporaryDirectory() as folder:
+        broker = Mosquitto(Path(folder))
+        broker.start()
+        try:
+            yield broker.port
+        finally:
+            broker.kill()
+
+
+async def _timed(
+    figures: Figures, name: str, count: int, work: Callable[[], Awaitable[None]]
+) -> None:
+    """Note the rate of ``work``, and the processor's time for each of its messages."""
+    wall, processor = time.perf_counter(), time.process_time()
+    await work()
+    figures[f"{name}_per_s"] = count / (time.perf_counter() - wall)
+    figures[f"{name}_cpu_us"] = (time.process_time() - processor) / count * 1e6
+
+
+async def _rates(
+    publish: Publish, together: Callable[[Callable[[], Awaitable[None]], int], Awaitable[None]]
+) -> Figures:
+    """Rates of one task and of twenty, at QoS 0 and 1.
+
+    A message at QoS 1 behind those at QoS 0 shows that the broker has read them all.
+    """
+    figures: Figures = {}
+
+    async def one_after_the_other(qos: int, count: int) -> None:
+        for _ in range(count):
+            await publish(qos)
+
+    await one_after_the_other(1, WARM_UP)
+    for qos, count in COUNTS.items():
+
+        async def alone(qos: int = qos, count: int = count) -> None:
+            await one_after_the_other(qos, count)
+            await publish(1)
+
+        async def crowd(qos: int = qos, count: int = count) -> None:
+            await together(lambda: one_after_the_other(qos, count // TASKS), TASKS)
+            await publish(1)
+
+        await _timed(figures, f"qos{qos}_one", count, alone)
+        await _timed(figures, f"qos{qos}_twenty", count, crowd)
+    return figures
+
+
+async def _trips(publish: Publish, arrived: Callable[[], Awaitable[object]]) -> Figures:
+    """Times from a publish at QoS 1 to the arrival of the same message."""
+    trips = []
+    for _ in range(TRIPS):
+        began = time.perf_counter()
+        await publish(1)
+        await arrived()
+        trips.append((time.perf_counter() - began) * 1e3)
+    cuts = statistics.quantiles(trips, n=100)
+    return {"trip_p50_ms": statistics.median(trips), "trip_p99_ms": cuts[98]}
+
+
+async def _crowd_of_trio(work: Callable[[], Awaitable[None]], tasks: int) -> None:
+    async with trio.open_nursery() as nursery:
+        for _ in range(tasks):
+            nursery.start_soon(work)
+
+
+# -- limits ------------------------------------------------------------------------------
+
+
+@measurement()
+def aiomqtt_alone() -> Figures:
+    """aiomqtt on plain asyncio."""
+    import socket
+
+    import aiomqtt
+
+    async def crowd(work: Callable[[], Awaitable[None]], tasks: int) -> None:
+        await asyncio.gather(*(work() for _ in range(tasks)))
+
+    async def main(port: int) -> Figures:
+        client = aiomqtt.Client(
+            "127.0.0.1",
+            port,
+            protocol=aiomqtt.ProtocolVersion.V5,
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+        )
+        async with client:
+
+            async def publish(qos: int) -> None:
+                await client.publish(TOPIC, PAYLOAD, qos=qos)
+
+            figures = await _rates(publish, crowd)
+            await client.subscribe(TOPIC, qos=1)
+            messages = aiter(client.messages)
+            return figures | await _trips(publish, lambda: anext(messages))
+
+    with a_broker() as port:
+        return asyncio.run(main(port))
+
+
+@measurement()
+def raw_client() -> Figures:
+    """mqtt5's packets on a bare socket of trio."""
+
+    async def main(port: int) -> Figures:
+        async with trio.open_nursery() as nursery:
+            client = await RawClient.connect(port)
+            nursery.start_soon(client.read)
+            figures = await _rates(client.publish, _crowd_of_trio)
+            await client.subscribe(TOPIC)
+            figures |= await _trips(client.publish, client.messages.receive)
+            nursery.cancel_scope.cancel()
+        return figures
+
+    with a_broker() as port:
+        return trio.run(main, port)
+
+
+class RawClient:
+    """Nothing but packets, numbers and who waits for them."""
+
+    def __init__(self, socket: trio.socket.SocketType) -> None:
+        import mqtt5
+
+        self._mqtt5 = mqtt5
+        self._socket = socket
+        self._number = 0
+        self._waiting: dict[int, trio.Event] = {}
+        self._window = trio.Semaphore(20)
+        self._arrive, self.messages = trio.open_memory_channel[bytes](1000)
+
+    @classmethod
+    async def connect(cls, port: int) -> RawClient:
+        socket = trio.socket.socket()
+        socket.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NODELAY, 1)
+        await socket.connect(("127.0.0.1", port))
+        client = cls(socket)
+        await socket.send(client._mqtt5.ConnectPacket("raw", clean_start=True).write())
+        await socket.recv(1000)
+        return client
+
+    async def read(self) -> None:
+        mqtt5 = self._mqtt5
+        rest = b""
+        while True:
+            data = memoryview(rest + await self._socket.recv(65536))
+            at = 0
+            while at < len(data):
+                try:
+                    packet, size = mqtt5.read(data[at:])
+                except IndexError:
+                    break
+                at += size
+                if isinstance(packet, mqtt5.PublishPacket):
+                    if packet.packet_id is not None:
+                        await self._send(mqtt5.PubAckPacket(packet.packet_id).write())
+                    self._arrive.send_nowait(packet.payload)
+                elif isinstance(packet, mqtt5.PubAckPacket | mqtt5.SubAckPacket):
+                    self._waiting.pop(packet.packet_id).set()
+            rest = bytes(data[at:])
+
+    async def publish(self, qos: int) -> None:
+        mqtt5 = self._mqtt5
+        if not qos:
+            await self._send(mqtt5.PublishPacket(TOPIC, PAYLOAD).write())
+            return
+        async with self._window:
+            number, done = self._next()
+            packet = mqtt5.PublishPacket(
+                TOPIC, PAYLOAD, qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=number
+            )
+            await self._send(packet.write())
+            await done.wait()
+
+    async def subscribe(self, pattern: str) -> None:
+        number, done = self._next()
+        await self._send(
+            self._mqtt5.SubscribePacket(number, [self._mqtt5.TopicFilter(pattern)]).write()
+        )
+        await done.wait()
+
+    def _next(self) -> tuple[int, trio.Event]:
+        self._number = self._number % 65535 + 1
+        done = self._waiting[self._number] = trio.Event()
+        return self._number, done
+
+    async def _send(self, data: bytes) -> None:
+        sent = await self._socket.send(data)
+        assert sent == len(data), "the socket is full"
+
+
+# -- ours --------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def connection_of(engine: str, port: int) -> AsyncIterator[MqttConnection]:
+    """The connection of one of our services, when the broker has accepted it."""
+    from alicia_mqtt import MqttConfig
+    from alicia_scheduler.testing.context import TestContext
+    from alicia_scheduler.testing.mosquitto import until_connected
+
+    opened: AbstractAsyncContextManager[MqttConnection]
+    config, context = MqttConfig(host="127.0.0.1", port=port), TestContext(engine)
+    if engine == "mqtt":
+        from alicia_mqtt import open_mqtt
+
+        opened = open_mqtt(config, context)
+    else:
+        from alicia_mqtt_native import open_mqtt_native
+
+        opened = open_mqtt_native(config, context)
+    async with opened as connection:
+        await until_connected(connection)
+        yield connection
+
+
+def _ours(engine: str) -> Figures:
+    async def main(port: int) -> Figures:
+        async with connection_of(engine, port) as connection:
+
+            async def publish(qos: int) -> None:
+                await connection.publish(TOPIC, PAYLOAD, qos=qos)
+
+            figures = await _rates(publish, _crowd_of_trio)
+            async with connection.subscribe(TOPIC, qos=1) as messages:
+                return figures | await _trips(publish, messages.__anext__)
+
+    with a_broker() as port:
+        return trio.run(main, port)
+
+
+@measurement()
+def default() -> Figures:
+    """The connection of alicia-mqtt."""
+    return _ours("mqtt")
+
+
+@measurement()
+def native() -> Figures:
+    """The connection of alicia-mqtt-native."""
+    return _ours("mqtt_native")
