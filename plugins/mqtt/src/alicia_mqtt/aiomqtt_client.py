@@ -24,26 +24,20 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from alicia_mqtt.config import MqttConfig, Protocol
+from alicia_mqtt.limits import keepalive_of
 from alicia_mqtt.properties import (
     connect_properties,
     empty_properties,
     farewell_properties,
     will_properties,
 )
+from alicia_mqtt.versions import answer_within
 
 __all__ = ["BrokerClient", "build_client"]
 
 QUIET = logging.getLogger("alicia_mqtt.aiomqtt")
 # aiomqtt and paho tell each loss as an error of their own; the connection tells it once already.
 QUIET.setLevel(logging.CRITICAL)
-
-PROBE = 2.0
-"""Seconds until a broker that may not speak MQTT 5 is asked again in 3.1.1: amqtt misreads the
-newer packet and waits for the rest of it for ever."""
-
-PING_AFTER = 0.7
-"""Share of ``keepalive`` after which a silent broker is asked. paho gives up when a second such
-span passes in silence, so the loss is noticed within 1.5 times ``keepalive`` (R44)."""
 
 
 class BrokerClient(aiomqtt.Client):
@@ -186,8 +180,8 @@ def build_client(
             properties=will_properties(config.will_delay) if modern else None,
         ),
         clean_start=not resume if modern else paho.MQTT_CLEAN_START_FIRST_ONLY,
-        keepalive=max(1, round(config.keepalive * PING_AFTER)),
-        timeout=_answer_within(config, protocol),
+        keepalive=keepalive_of(config),
+        timeout=answer_within(config, protocol),
         properties=connect_properties(config.session_expiry) if modern else None,
         tls_context=tls,
         logger=QUIET,
@@ -205,12 +199,6 @@ def build_client(
             client.paho.disconnect, properties=farewell_properties()
         )
     return client
-
-
-def _answer_within(config: MqttConfig, protocol: Protocol) -> float:
-    """Seconds from the connection's being taken to the broker's answer."""
-    probing = config.protocol == "auto" and protocol == "5"
-    return min(PROBE, config.connect_timeout / 2) if probing else config.connect_timeout
 
 
 def _heed_refused_receipts(client: paho.Client) -> None:

@@ -1,7 +1,8 @@
 """The asyncio half of a link: one connection, from the attempt to its end.
 
 All of it runs in the turns of a loop of its own (:mod:`alicia_mqtt.hosted_loop`), but for
-:meth:`Session.publish`, which any task of trio calls. What it has to tell goes to a :class:`Report`.
+:meth:`Session.publish`, which any task of trio calls. What it has to tell goes to a
+:class:`Report`.
 """
 
 from __future__ import annotations
@@ -24,11 +25,10 @@ from alicia_mqtt.config import MqttConfig
 from alicia_mqtt.config import Protocol as Version
 from alicia_mqtt.limits import BrokerLimits
 from alicia_mqtt.link import (
-    LinkRefused,
     LinkUnavailable,
-    ProtocolUnsupported,
     Unanswered,
     Untrusted,
+    refusal,
 )
 from alicia_mqtt.properties import subscribe_properties
 from alicia_mqtt.requests import Publish, Request
@@ -42,11 +42,6 @@ Behind = Callable[..., object]
 
 TICK = 0.01
 """Seconds that the watch wakes after the instant it waits for, and the least that it sleeps."""
-
-UNSUPPORTED_PROTOCOL = 0x84
-REFUSED = (0x85, 0x86, 0x87, 0x8A, 0x8C, 0x8E)
-"""Reason codes of CONNACK and DISCONNECT that a person has to mend: client id, credentials,
-authorisation; another client that took the client id over."""
 
 
 class Report(Protocol):
@@ -231,11 +226,7 @@ class Session:
         reason = loss.rc if isinstance(loss, aiomqtt.MqttCodeError) else self._farewell
         if not isinstance(reason, ReasonCode):
             return LinkUnavailable("it broke" if self._answered else str(loss))
-        if reason.value == UNSUPPORTED_PROTOCOL:
-            return ProtocolUnsupported(reason.getName())
-        if reason.value in REFUSED:
-            return LinkRefused(reason.getName())
-        return LinkUnavailable(reason.getName())
+        return refusal(reason.value, reason.getName())
 
     # paho's callbacks. The first two also serve aiomqtt, whose own are called behind.
 

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from alicia_mqtt.aiomqtt_link import open_link
 from alicia_mqtt.backoff import LONGEST, Backoff
 from alicia_mqtt.config import MqttConfig, Protocol
 from alicia_mqtt.link import Link, LinkRefused, LinkUnavailable, OpenLink
@@ -37,9 +36,11 @@ FAREWELL_WITHIN = 2.0
 
 
 @asynccontextmanager
-async def open_connection(config: MqttConfig, context: ServiceContext) -> AsyncIterator[Connection]:
+async def open_connection(
+    config: MqttConfig, context: ServiceContext, open_link: OpenLink
+) -> AsyncIterator[Connection]:
     """The running connection. Entering returns at once, with or without a broker; leaving says
-    ``offline`` and disconnects, within three seconds.
+    ``offline`` and disconnects, within three seconds. ``open_link`` is the engine.
 
     Raises:
         ConfigError: a file for TLS cannot be read.
@@ -56,7 +57,7 @@ async def open_connection(config: MqttConfig, context: ServiceContext) -> AsyncI
         outbox.restore(loaded.rows, dict(loaded.outcomes))
         if journal is not None:
             writing.start_soon(journal.run)
-        async with _kept(Connection(config, context, tls, outbox)) as connection:
+        async with _kept(Connection(config, context, tls, outbox, open_link)) as connection:
             yield connection
         writing.cancel_scope.cancel()
 
@@ -102,13 +103,14 @@ class Connection:
         context: ServiceContext,
         tls: ssl.SSLContext | None,
         outbox: Outbox,
+        open_link: OpenLink,
     ) -> None:
         self.outbox = outbox
         self._config = config
         self._client_id = config.client_id or f"alicia-{context.instance}"
         self._logger = context.logger
         self._tls = tls
-        self._open_link: OpenLink = open_link  # the one place that chooses the engine
+        self._open_link = open_link
         self._link: Link | None = None
         self._resumable = False
         self._subscriptions = Subscriptions()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from alicia_mqtt.limits import INCOMING_WINDOW, LARGEST_INCOMING
 from alicia_scheduler.api import MqttOutgoing
 
 __all__ = [
@@ -15,12 +16,6 @@ __all__ = [
     "subscribe_properties",
     "will_properties",
 ]
-
-LARGEST_INCOMING = 1024 * 1024
-"""Bytes of the largest message the broker may send."""
-
-INCOMING_WINDOW = 100
-"""Most unacknowledged messages the broker may send."""
 
 
 def connect_properties(session_expiry: int) -> Properties:
