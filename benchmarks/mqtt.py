@@ -14,11 +14,12 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import trio
 
-from alicia_scheduler.api import MqttConnection
+from alicia_scheduler.api import MqttConnection, Notification
 from benchmarks.measurement import Figures, measurement
 
 TOPIC = "alicia/scheduler/execution_results"
@@ -280,3 +281,92 @@ def default() -> Figures:
 def native() -> Figures:
     """The connection of alicia-mqtt-native."""
     return _ours("mqtt_native")
+
+
+# -- what the sink costs the kernel ------------------------------------------------------
+
+EVENTS = 500
+SPREAD = 5.0
+"""Seconds over which the events of the lateness measurements are due."""
+
+RESULTS_PER_S = 5_000
+BATCH = 50
+
+
+def _lateness(engine: str | None) -> Figures:
+    """How late a kernel starts its events while results go to the sink, or do not."""
+    from benchmarks.workload import filled_store, running
+
+    async def main(port: int) -> Figures:
+        first = time.time() + 2.0
+        async with filled_store(None, EVENTS, first, SPREAD) as store:
+            async with running(store, EVENTS) as host, _a_load(engine, port, first) as load:
+                await host.heard.enough.wait()
+        late = sorted(host.heard.lateness)
+        return load | {
+            "p50_ms": late[len(late) // 2] * 1e3,
+            "p99_ms": late[len(late) * 99 // 100] * 1e3,
+        }
+
+    with a_broker() as port:
+        return trio.run(main, port)
+
+
+@asynccontextmanager
+async def _a_load(engine: str | None, port: int, first: float) -> AsyncIterator[Figures]:
+    """Results written to the sink from ``first`` on, as many a second as there should be."""
+    figures: Figures = {}
+    if engine is None:
+        yield figures
+        return
+    from alicia_scheduler.testing.context import TestContext
+    from alicia_sink_mqtt import MqttSinkConfig
+    from alicia_sink_mqtt.sink import MqttSink, open_sink
+
+    written = 0
+
+    async def load(sink: MqttSink) -> None:
+        nonlocal written
+        await trio.sleep(first - time.time())
+        began = trio.current_time()
+        while True:
+            await trio.sleep_until(began + written / RESULTS_PER_S)
+            await sink.write([_a_result(written + number) for number in range(BATCH)])
+            written += BATCH
+            figures["results_per_s"] = written / (trio.current_time() - began)
+
+    async with connection_of(engine, port) as connection:
+        context = TestContext("sink-mqtt", {MqttConnection: connection})
+        async with open_sink(MqttSinkConfig(), context) as sink, trio.open_nursery() as nursery:
+            nursery.start_soon(load, sink)
+            yield figures
+            nursery.cancel_scope.cancel()
+
+
+def _a_result(number: int) -> Notification:
+    execution = {"execution_id": f"{number:032x}", "event_id": "event", "status": "completed"}
+    return Notification(
+        event_type="execution_completed",
+        event_data={**execution, "scheduled_time": 1.0, "start_time": 1.0, "end_time": 2.0},
+        timestamp=datetime.now(UTC),
+        source="event_scheduler",
+        sequence=number,
+    )
+
+
+@measurement()
+def lateness_alone() -> Figures:
+    """100 events a second and no sink."""
+    return _lateness(None)
+
+
+@measurement()
+def lateness_default() -> Figures:
+    """The same beside 5,000 results a second to the sink, three messages each, at QoS 1."""
+    return _lateness("mqtt")
+
+
+@measurement()
+def lateness_native() -> Figures:
+    """The same on the faster engine."""
+    return _lateness("mqtt_native")

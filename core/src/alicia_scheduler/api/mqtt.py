@@ -7,12 +7,14 @@ same. Ask for it with ``context.service(MqttConnection)``.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
 import msgspec
+
+from alicia_scheduler.api.errors import AliciaError
 
 __all__ = [
     "MqttConnection",
@@ -169,6 +171,13 @@ class MqttConnection(Protocol):
         Raises:
             Retryable: there is no connection, or it was lost before the broker acknowledged.
             Permanent: the broker refused this message; sending it again cannot help.
+        """
+        ...
+
+    async def publish_all(self, messages: Sequence[MqttOutgoing]) -> list[AliciaError | None]:
+        """Publish messages in order, none waiting for the acknowledgement of the one before, and
+        return when there is an outcome for each: None, or the error that :meth:`publish` would
+        raise. One that fails does not hold up the others.
         """
         ...
 

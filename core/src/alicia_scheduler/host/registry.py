@@ -98,11 +98,10 @@ class Registry:
             self.stores.add(record, offered.stores)
 
     def provider(self, contract: type[Any]) -> Offer[ServiceType] | None:
-        """The service that provides a contract."""
-        for offer in self.services:
-            if offer.type.provides is contract:
-                return offer
-        return None
+        """The service that provides a contract where none is configured: one that runs by itself
+        before one that does not."""
+        offers = [offer for offer in self.services if offer.type.provides is contract]
+        return min(offers, key=lambda offer: offer.type.only_configured, default=None)
 
 
 def build_schedule(

@@ -106,7 +106,15 @@ async def _connect(config: MqttConfig, tls: ssl.SSLContext | None) -> Wire:
     except ssl.SSLCertVerificationError as error:
         raise Untrusted(f"its certificate is not trusted: {error.verify_message}") from error
     except OSError as error:
-        raise LinkUnavailable(str(error.__cause__ or error)) from error
+        raise LinkUnavailable(_why(error)) from error
+
+
+def _why(error: OSError) -> str:
+    """Trio tries all addresses of a host, and tells what happened at each as a group."""
+    cause = error.__cause__
+    if isinstance(cause, BaseExceptionGroup):
+        cause = cause.exceptions[-1]
+    return str(cause or error)
 
 
 async def _accepted(config: MqttConfig, wire: Wire) -> tuple[mqtt5.ConnAckPacket, bytes]:
@@ -275,9 +283,9 @@ class NativeLink(Requests):
             if asked == math.inf and now >= due:
                 self._say(mqtt5.PingReqPacket().write())
                 asked = now
-            due = (now if asked == math.inf else asked) if due <= now else due
-            until = due if asked == math.inf else asked + self._ping_after
-            await trio.sleep_until(min(until, now + self._patience - silence) + TICK)
+            if asked != math.inf:
+                due = asked + self._ping_after
+            await trio.sleep_until(min(due, now + self._patience - silence) + TICK)
 
     # -- what comes in -------------------------------------------------------------------------
 

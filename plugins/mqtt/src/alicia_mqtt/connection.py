@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import trio
@@ -19,6 +19,7 @@ from alicia_mqtt.outbox_journal import Journal
 from alicia_mqtt.subscriptions import Subscription, Subscriptions
 from alicia_mqtt.versions import VersionChoice
 from alicia_scheduler.api import (
+    AliciaError,
     ConfigError,
     MqttOutgoing,
     MqttSubscription,
@@ -145,13 +146,11 @@ class Connection:
         correlation_data: bytes | None = None,
     ) -> None:
         """See :meth:`alicia_scheduler.api.MqttConnection.publish`."""
-        if problem := check_topic(topic):
-            raise Permanent(f"topic {topic[:200]!r} {problem}", error_class="topic")
+        if wrong := _wrong_topic(topic):
+            raise wrong
         link = self._link
         if link is None:
-            raise Retryable(
-                f"no connection to the broker at {self._config.address}", error_class="connection"
-            )
+            raise self._absent()
         await link.publish(
             MqttOutgoing(
                 topic=topic,
@@ -165,6 +164,24 @@ class Connection:
                 correlation_data=correlation_data,
             )
         )
+
+    async def publish_all(self, messages: Sequence[MqttOutgoing]) -> list[AliciaError | None]:
+        """See :meth:`alicia_scheduler.api.MqttConnection.publish_all`."""
+        outcomes: list[AliciaError | None] = [_wrong_topic(each.topic) for each in messages]
+        sent = [index for index, wrong in enumerate(outcomes) if wrong is None]
+        link = self._link
+        if link is None:
+            await trio.lowlevel.checkpoint()
+            told: list[AliciaError | None] = [self._absent() for _ in sent]
+        else:
+            told = await link.publish_all([messages[index] for index in sent])
+        for index, outcome in zip(sent, told, strict=True):
+            outcomes[index] = outcome
+        return outcomes
+
+    def _absent(self) -> Retryable:
+        message = f"no connection to the broker at {self._config.address}"
+        return Retryable(message, error_class="connection")
 
     @asynccontextmanager
     async def subscribe(
@@ -306,6 +323,11 @@ class Connection:
             await self._subscribe(link, topic_filter)
         except Permanent as refusal:
             self._logger.error("%s", refusal)
+
+
+def _wrong_topic(topic: str) -> Permanent | None:
+    problem = check_topic(topic)
+    return Permanent(f"topic {topic[:200]!r} {problem}", error_class="topic") if problem else None
 
 
 def _load_tls(config: MqttConfig) -> ssl.SSLContext:

@@ -14,6 +14,7 @@ import contextvars
 import math
 import selectors
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from functools import partial
@@ -26,8 +27,8 @@ __all__ = ["HostedLoop"]
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-TURNS = 10
-"""Most turns of the loop in a row; then other tasks of trio have their turn."""
+TURN = 0.001
+"""Seconds after which a loop that is still busy lets other tasks of trio have their turn."""
 
 
 EARLY = 0.001
@@ -46,19 +47,21 @@ class _Yielding(selectors.DefaultSelector):  # type: ignore[misc, valid-type]  #
         super().__init__()
         self.idle: Callable[[], object] = lambda: None
         self.wait = 0.0
-        self._turns = 0
+        self._began: float | None = None
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         busy = timeout is not None and timeout <= 0
         # Looked once already: what has come since then, trio will notice.
         ready: list[tuple[selectors.SelectorKey, int]] = []
-        if busy or not self._turns:
+        if busy or self._began is None:
             ready = super().select(0)
-        self._turns += 1
         nothing = not ready and not busy
-        if nothing or self._turns >= TURNS:
+        now = time.monotonic()
+        if self._began is None:
+            self._began = now
+        if nothing or now - self._began >= TURN:
             self.wait = (math.inf if timeout is None else timeout) if nothing else 0.0
-            self._turns = 0
+            self._began = None
             self.idle()
         return ready
 
