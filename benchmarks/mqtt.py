@@ -299,9 +299,12 @@ def _lateness(engine: str | None) -> Figures:
 
     async def main(port: int) -> Figures:
         first = time.time() + 2.0
-        async with filled_store(None, EVENTS, first, SPREAD) as store:
-            async with running(store, EVENTS) as host, _a_load(engine, port, first) as load:
-                await host.heard.enough.wait()
+        async with (
+            filled_store(None, EVENTS, first, SPREAD) as store,
+            running(store, EVENTS) as host,
+            _a_load(engine, port, first) as load,
+        ):
+            await host.heard.enough.wait()
         late = sorted(host.heard.lateness)
         return load | {
             "p50_ms": late[len(late) // 2] * 1e3,

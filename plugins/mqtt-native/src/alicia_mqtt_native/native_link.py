@@ -185,8 +185,7 @@ class NativeLink(Requests):
         if self._wire.empty:
             return
         self._said = trio.current_time()
-        self._wire.flush()
-        if self._wire.empty:
+        if self._wire.flush():
             self._window.flushed()
 
     async def subscribe(
@@ -230,10 +229,8 @@ class NativeLink(Requests):
             return
         self._wire.write(mqtt5.DisconnectPacket(session_expiry_interval=0).write())
         with trio.move_on_after(CLOSE_WITHIN, shield=True):
-            self._wire.flush()
-            while not self._wire.empty:
+            while not self._wire.flush() and not self._wire.broken:
                 await self._wire.wait_flushable()
-                self._wire.flush()
 
     def end(self, why: LinkUnavailable) -> None:
         """The link is lost."""
@@ -277,8 +274,10 @@ class NativeLink(Requests):
                 asked = math.inf
             if now >= asked + self._ping_after:
                 self.end(LinkUnavailable("it fell silent"))
+                return
             if (silence := self._window.silence()) > self._patience:
                 self.end(LinkUnavailable(f"it has acknowledged nothing for {self._patience:g} s"))
+                return
             due = min(self._heard, self._said) + self._ping_after
             if asked == math.inf and now >= due:
                 self._say(mqtt5.PingReqPacket().write())

@@ -122,7 +122,11 @@ def read_packets(data: bytes) -> Iterator[tuple[Incoming, int]]:
         if packet is None:
             return
         at += size
-        yield packet, at
+        if isinstance(packet, mqtt5.PubAckPacket | mqtt5.PubRecPacket | mqtt5.PubCompPacket):
+            # A long one, with properties of which we have no use.
+            yield Acknowledgement(kind, packet.packet_id, int(packet.reason_code)), at
+        else:
+            yield packet, at
 
 
 def _read(view: memoryview) -> tuple[mqtt5.Packet | None, int]:

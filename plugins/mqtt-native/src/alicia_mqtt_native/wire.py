@@ -17,6 +17,9 @@ class Wire:
     """What is written gathers until :meth:`flush` hands it to the network, all at once.
 
     TLS is done in memory (:class:`ssl.SSLObject`), so encrypting never waits either.
+
+    Attributes:
+        broken: whether the network has refused to take something, and takes nothing any more.
     """
 
     def __init__(self, sock: socket.socket, tls: ssl.SSLObject | None, bios: Bios) -> None:
@@ -25,6 +28,7 @@ class Wire:
         self._encrypted_in, self._encrypted_out = bios
         self._out = bytearray()
         self._filled = trio.Event()
+        self.broken = False
 
     @classmethod
     async def open(cls, host: str, port: int, tls: ssl.SSLContext | None) -> Wire:
@@ -60,22 +64,24 @@ class Wire:
         self._tls.write(data)
         self._out += self._encrypted_out.read()
 
-    def flush(self) -> None:
-        """Hand over as much as the network takes. A broken connection is told by the next
-        :meth:`receive`."""
+    def flush(self) -> bool:
+        """Hand over as much as the network takes; True when that was all. A broken connection is
+        told by the next :meth:`receive`."""
         if not self._out:
-            return
+            return True
         try:
             sent = self._socket.send(self._out)
         except (BlockingIOError, InterruptedError):
             sent = 0
         except OSError:
-            return
+            self.broken = True
+            return False
         if sent == len(self._out):
             self._out = bytearray()
-        else:
-            del self._out[:sent]
-            self._filled.set()
+            return True
+        del self._out[:sent]
+        self._filled.set()
+        return False
 
     async def wait_flushable(self) -> None:
         """Wait until something is left over that the network would take now."""
@@ -136,10 +142,10 @@ class Wire:
 
     async def _send_all(self) -> None:
         self._out += self._encrypted_out.read()
-        self.flush()
-        while self._out:
+        while not self.flush():
+            if self.broken:
+                raise ConnectionResetError("it closed during the TLS handshake")
             await trio.lowlevel.wait_writable(self._socket)
-            self.flush()
 
 
 Bios = tuple[ssl.MemoryBIO, ssl.MemoryBIO]

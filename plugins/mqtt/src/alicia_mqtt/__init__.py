@@ -8,6 +8,8 @@ from contextlib import AbstractAsyncContextManager
 from alicia_mqtt.config import MqttConfig
 from alicia_scheduler.api import MqttConnection, ServiceContext, ServiceType, hookimpl
 
+__all__ = ["MqttConfig", "alicia_services", "open_mqtt"]
+
 
 def open_mqtt(
     config: MqttConfig, context: ServiceContext

@@ -43,6 +43,12 @@ QUIET.setLevel(logging.CRITICAL)
 class BrokerClient(aiomqtt.Client):
     """aiomqtt's client with its paho client in reach, and an end that leaves nothing behind."""
 
+    _loop_of_writes: asyncio.AbstractEventLoop
+    _write_due = False
+    _held = 0
+    _watched = False
+    _discarded = False
+
     @property
     def paho(self) -> paho.Client:
         """The client inside: acknowledgements with their reason codes, and the socket."""
@@ -87,7 +93,8 @@ class BrokerClient(aiomqtt.Client):
             return
         with _corked(sock) if many else nullcontext():
             self._client.loop_write()
-        if self._client.want_write() and not self._watched and self._client.socket() is sock:
+        still_there = self._client.socket() is not None
+        if self._client.want_write() and still_there and not self._watched:
             self._loop_of_writes.add_writer(sock, self._writable)
             self._watched = True
 
@@ -95,27 +102,21 @@ class BrokerClient(aiomqtt.Client):
         self._write_due = True
         self.flush()
 
-    def _write_soon(self, client: paho.Client, data: object, sock: Any) -> None:
+    def _write_soon(self, client: object, data: object, sock: Any) -> None:
         if not self._write_due:
             self._write_due = True
             self._loop_of_writes.call_soon(self.flush)
 
-    def _all_written(self, client: paho.Client, data: object, sock: Any) -> None:
+    def _all_written(self, client: object, data: object, sock: Any) -> None:
         if self._watched:
             self._watched = False
             self._loop_of_writes.remove_writer(sock)
-
-    _write_due = False
-    _watched = False
-    _held = 0
 
     def _client_connect(self) -> None:
         # In a thread of its own, which may come back when nobody wants the connection any more.
         super()._client_connect()
         if self._discarded:
             self._close_socket()
-
-    _discarded = False
 
     def discard(self) -> None:
         """Close the socket, whatever state it is in, also one that is still to be opened.

@@ -35,7 +35,7 @@ EARLY = 0.001
 """Seconds by which a timer's instant may seem to have moved without having."""
 
 
-class _Yielding(selectors.DefaultSelector):  # type: ignore[misc, valid-type]  # chosen at runtime
+class _Yielding(selectors.DefaultSelector):
     """A selector that never waits, and tells how long it should have.
 
     Attributes:
