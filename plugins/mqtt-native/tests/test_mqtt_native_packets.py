@@ -1,5 +1,7 @@
 """Packets as they come: in pieces, with codes that mqtt5 does not know, or no packets at all."""
 
+from itertools import pairwise
+
 import mqtt5
 import pytest
 from hypothesis import given
@@ -30,10 +32,9 @@ def read_in_pieces(pieces):
     read, left = [], b""
     for piece in pieces:
         left += piece
-        taken = 0
-        for packet, taken in read_packets(left):
-            read.append(packet)
-        left = left[taken:]
+        whole = list(read_packets(left))
+        read += [packet for packet, _ in whole]
+        left = left[whole[-1][1] :] if whole else left
     assert left == b""
     return read
 
@@ -42,7 +43,7 @@ def read_in_pieces(pieces):
 def test_however_the_stream_is_cut_the_packets_are_the_same(cuts):
     stream = b"".join(packet.write() for packet in STREAM)
     places = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
-    pieces = [stream[a:b] for a, b in zip(places, places[1:], strict=False)]
+    pieces = [stream[a:b] for a, b in pairwise(places)]
     first, second, third, fourth, fifth, last = read_in_pieces(pieces)
     assert (first.topic, len(first.payload), first.subscription_ids) == ("a/b", 200, [7])
     assert second == Acknowledgement(PUBACK, 300, 0)

@@ -31,8 +31,8 @@ __all__ = [
 MAX_TOPIC_BYTES = 65535
 """Longest topic name in UTF-8 bytes (MQTT 5, section 1.5.4)."""
 
-NOT_IN_TOPICS = re.compile(r"[+#\x00-\x1f\x7f-\x9f]")
-"""Wildcards, and what Mosquitto closes the connection on."""
+NOT_IN_TOPICS = re.compile(r"[+#\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Wildcards, what Mosquitto closes the connection on, and what has no UTF-8 form."""
 
 
 class MqttMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,17 +216,15 @@ def check_topic(topic: str) -> str | None:
     """
     if not topic:
         return "is empty"
-    try:
-        encoded = topic.encode()
-    except UnicodeEncodeError:
-        return "holds a lone surrogate, which has no UTF-8 form"
-    if len(encoded) > MAX_TOPIC_BYTES:
-        return f"is {len(encoded)} bytes long; {MAX_TOPIC_BYTES} is the most"
     if found := NOT_IN_TOPICS.search(topic):
         character = found[0]
         if character in "+#":
             return f"holds the wildcard {character!r}: publish to one topic, named in full"
+        if character >= "\ud800":
+            return "holds a lone surrogate, which has no UTF-8 form"
         return f"holds the control character U+{ord(character):04X}"
+    if len(topic) > MAX_TOPIC_BYTES // 4 and (size := len(topic.encode())) > MAX_TOPIC_BYTES:
+        return f"is {size} bytes long; {MAX_TOPIC_BYTES} is the most"
     if topic.startswith("$"):
         return "begins with '$', which is reserved for the broker"
     return None

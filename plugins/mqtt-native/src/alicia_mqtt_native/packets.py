@@ -11,7 +11,7 @@ import mqtt5
 from alicia_mqtt.config import MqttConfig
 from alicia_mqtt.limits import INCOMING_WINDOW, LARGEST_INCOMING, keepalive_of
 from alicia_mqtt.requests import Publish
-from alicia_scheduler.api import MqttMessage, Permanent
+from alicia_scheduler.api import MqttMessage, MqttOutgoing, Permanent
 
 __all__ = [
     "PUBACK",
@@ -81,6 +81,14 @@ def publish_packet(publish: Publish, number: int | None) -> bytes:
     """
     message = publish.message
     try:
+        if _is_plain(message):
+            return mqtt5.PublishPacket(
+                message.topic,
+                message.payload,
+                qos=QOS[publish.qos],
+                retain=message.retain,
+                packet_id=number,
+            ).write()
         return mqtt5.PublishPacket(
             message.topic,
             message.payload,
@@ -97,6 +105,17 @@ def publish_packet(publish: Publish, number: int | None) -> bytes:
         raise Permanent(
             f"MQTT cannot carry this message: {error}", error_class="payload"
         ) from error
+
+
+def _is_plain(message: MqttOutgoing) -> bool:
+    """Whether it has no properties: passing those as None takes as long as all the rest."""
+    return not (
+        message.content_type is not None
+        or message.message_expiry is not None
+        or message.response_topic is not None
+        or message.correlation_data is not None
+        or message.user_properties
+    )
 
 
 def read_packets(data: bytes) -> Iterator[tuple[Incoming, int]]:

@@ -53,7 +53,8 @@ class Publish(Request):
     __slots__ = ("message", "qos", "since")
 
     def __init__(self, message: MqttOutgoing) -> None:
-        super().__init__()
+        self.abandoned = self.over = False
+        self.error = self._settled = None
         self.message = message
         self.qos = message.qos
         self.since = 0.0
@@ -71,6 +72,8 @@ class Requests:
         self.why: LinkUnavailable | None = None
         self.unsettled: tuple[int, ...] = ()
         self._requests: set[Request] = set()
+        self._gathered = 0
+        self._crowd = False
 
     def submit(self, publish: Publish) -> None:
         """Take a message to be sent when its turn comes, and settle it some time. Its bytes may
@@ -86,16 +89,17 @@ class Requests:
 
         What many tasks publish at the same turn of trio goes out with one system call, which also
         wakes the broker once: each sends its bytes only after the others had their turn, and the
-        first who comes back sends for all. A lone message that waits for an answer goes at once.
+        first who comes back sends for all. A lone message that waits for an answer goes at once,
+        unless the last one had company.
         """
         publish = Publish(message)
-        lone = not self._requests and message.qos
+        lone = message.qos and not self._requests and not self._crowd
         self._take(publish)
         try:
             if not lone:
                 await trio.lowlevel.checkpoint()
         finally:
-            self.flush()
+            self._hand_over()
         if lone or not publish.over:
             await self.wait(publish)
         elif publish.error is not None:
@@ -107,7 +111,7 @@ class Requests:
         publishes = [Publish(message) for message in messages]
         for publish in publishes:
             self._take(publish)
-        self.flush()
+        self._hand_over()
         try:
             for publish in publishes:
                 await publish.wait()
@@ -142,7 +146,14 @@ class Requests:
 
     def _take(self, publish: Publish) -> None:
         if self.track(publish):
+            self._gathered += 1
             self.submit(publish)
+
+    def _hand_over(self) -> None:
+        if self._gathered:
+            self._crowd = self._gathered > 1
+            self._gathered = 0
+            self.flush()
 
     def settled(self, request: Request, error: AliciaError | None) -> None:
         """Note the outcome of a request. The first word counts."""
