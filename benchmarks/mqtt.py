@@ -9,18 +9,28 @@ and sinks use it.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import statistics
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import trio
 
 from alicia_scheduler.api import MqttConnection, Notification
 from benchmarks.measurement import Figures, measurement
+
+if TYPE_CHECKING:
+    import aiomqtt
 
 TOPIC = "alicia/scheduler/execution_results"
 PAYLOAD = b'{"execution_id": "6f7c2a", "status": "completed", "result": null}' * 4
@@ -112,21 +122,12 @@ async def _crowd_of_trio(work: Callable[[], Awaitable[None]], tasks: int) -> Non
 @measurement()
 def aiomqtt_alone() -> Figures:
     """aiomqtt on plain asyncio."""
-    import socket
-
-    import aiomqtt
 
     async def crowd(work: Callable[[], Awaitable[None]], tasks: int) -> None:
         await asyncio.gather(*(work() for _ in range(tasks)))
 
     async def main(port: int) -> Figures:
-        client = aiomqtt.Client(
-            "127.0.0.1",
-            port,
-            protocol=aiomqtt.ProtocolVersion.V5,
-            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
-        )
-        async with client:
+        async with _aiomqtt_client(port) as client:
 
             async def publish(qos: int) -> None:
                 await client.publish(TOPIC, PAYLOAD, qos=qos)
@@ -138,6 +139,19 @@ def aiomqtt_alone() -> Figures:
 
     with a_broker() as port:
         return asyncio.run(main(port))
+
+
+def _aiomqtt_client(port: int) -> aiomqtt.Client:
+    import socket
+
+    import aiomqtt
+
+    return aiomqtt.Client(
+        "127.0.0.1",
+        port,
+        protocol=aiomqtt.ProtocolVersion.V5,
+        socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+    )
 
 
 @measurement()
@@ -242,7 +256,7 @@ async def connection_of(engine: str, port: int) -> AsyncIterator[MqttConnection]
     from alicia_scheduler.testing.mosquitto import until_connected
 
     opened: AbstractAsyncContextManager[MqttConnection]
-    config, context = MqttConfig(host="127.0.0.1", port=port), TestContext(engine)
+    config, context = MqttConfig(host="127.0.0.1", port=port), TestContext(engine, instance=engine)
     if engine == "mqtt":
         from alicia_mqtt import open_mqtt
 
@@ -259,10 +273,7 @@ async def connection_of(engine: str, port: int) -> AsyncIterator[MqttConnection]
 def _ours(engine: str) -> Figures:
     async def main(port: int) -> Figures:
         async with connection_of(engine, port) as connection:
-
-            async def publish(qos: int) -> None:
-                await connection.publish(TOPIC, PAYLOAD, qos=qos)
-
+            publish = _publish_by(connection)
             figures = await _rates(publish, _crowd_of_trio)
             async with connection.subscribe(TOPIC, qos=1) as messages:
                 return figures | await _trips(publish, messages.__anext__)
@@ -281,6 +292,98 @@ def default() -> Figures:
 def native() -> Figures:
     """The connection of alicia-mqtt-native."""
     return _ours("mqtt_native")
+
+
+# -- side by side ------------------------------------------------------------------------
+
+CHUNK = 240
+"""Messages that each of them publishes before it is the next one's turn."""
+
+ROUNDS = 15
+
+
+@measurement()
+def side_by_side() -> Figures:
+    """All four in one process, in turn, chunk after chunk: what else the machine does meanwhile
+    hits them alike. The figures are ratios: how much faster ours is than its limit, by the clock
+    and by the processor's; medians of the chunks' own ratios."""
+    with a_broker() as port:
+        return trio.run(_side_by_side, port)
+
+
+async def _side_by_side(port: int) -> Figures:
+    async with trio.open_nursery() as nursery, AsyncExitStack() as stack:
+        stack.callback(nursery.cancel_scope.cancel)
+        asleep = asyncio.new_event_loop()
+        stack.callback(asleep.close)
+        alone = asleep.run_until_complete(_connected(port))
+        raw = await RawClient.connect(port)
+        nursery.start_soon(raw.read)
+        default = await stack.enter_async_context(connection_of("mqtt", port))
+        native = await stack.enter_async_context(connection_of("mqtt_native", port))
+
+        async def by_aiomqtt(qos: int, tasks: int) -> None:
+            # Trio stands still meanwhile, and so do the others.
+            asleep.run_until_complete(_chunk_of_asyncio(alone, qos, tasks))
+
+        runs = {
+            "aiomqtt": by_aiomqtt,
+            "raw": _chunk_of_trio(raw.publish),
+            "default": _chunk_of_trio(_publish_by(default)),
+            "native": _chunk_of_trio(_publish_by(native)),
+        }
+        times: dict[tuple[str, str], list[tuple[float, float]]] = {}
+        for _ in range(ROUNDS):
+            for qos, tasks in itertools.product(COUNTS, (1, TASKS)):
+                for name, run in runs.items():
+                    wall, processor = time.perf_counter(), time.process_time()
+                    await run(qos, tasks)
+                    taken = time.perf_counter() - wall, time.process_time() - processor
+                    kind = f"qos{qos}_{'one' if tasks == 1 else 'twenty'}"
+                    times.setdefault((name, kind), []).append(taken)
+        asleep.run_until_complete(alone.__aexit__(None, None, None))
+    return {
+        f"{ours}_{kind}_{clock}": statistics.median(
+            limit[at] / our[at]
+            for limit, our in zip(times[limiting, kind], times[ours, kind], strict=True)
+        )
+        for ours, limiting in (("default", "aiomqtt"), ("native", "raw"))
+        for (name, kind) in times
+        if name == ours
+        for at, clock in enumerate(("wall", "cpu"))
+    }
+
+
+async def _connected(port: int) -> aiomqtt.Client:
+    return await _aiomqtt_client(port).__aenter__()
+
+
+def _publish_by(connection: MqttConnection) -> Publish:
+    async def publish(qos: int) -> None:
+        await connection.publish(TOPIC, PAYLOAD, qos=qos)
+
+    return publish
+
+
+def _chunk_of_trio(publish: Publish) -> Callable[[int, int], Awaitable[None]]:
+    async def chunk(qos: int, tasks: int) -> None:
+        async def some() -> None:
+            for _ in range(CHUNK // tasks):
+                await publish(qos)
+
+        await _crowd_of_trio(some, tasks)
+        await publish(1)
+
+    return chunk
+
+
+async def _chunk_of_asyncio(client: aiomqtt.Client, qos: int, tasks: int) -> None:
+    async def some() -> None:
+        for _ in range(CHUNK // tasks):
+            await client.publish(TOPIC, PAYLOAD, qos=qos)
+
+    await asyncio.gather(*(some() for _ in range(tasks)))
+    await client.publish(TOPIC, PAYLOAD, qos=1)
 
 
 # -- what the sink costs the kernel ------------------------------------------------------

@@ -36,6 +36,7 @@ class Window:
         self._wire = wire
         self._limits = limits
         self._settled = settled
+        self._bounded = limits.largest is not None
         self._number = 0
         self._waiting: deque[Publish] = deque()
         self._sent: dict[int, Publish] = {}
@@ -44,7 +45,8 @@ class Window:
 
     def submit(self, publish: Publish) -> None:
         """Send, now or when its turn comes. A publish abandoned until then is not sent."""
-        publish.qos = self._limits.qos(publish.qos)
+        if publish.qos:
+            publish.qos = self._limits.qos(publish.qos)
         if publish.qos and (self._waiting or len(self._sent) >= self._limits.window):
             self._waiting.append(publish)
         else:
@@ -86,7 +88,7 @@ class Window:
             self._settled(publish, None)
             return
         try:
-            if self._limits.largest is not None or publish.message.retain:
+            if self._bounded or publish.message.retain:
                 self._limits.check(publish.message)
             number = self.next_number() if publish.qos else None
             self._wire.write(publish_packet(publish, number))
