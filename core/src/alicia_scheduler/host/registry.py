@@ -120,11 +120,10 @@ class Registry:
                     family.add(record, offered[family.kind])
 
     def provider(self, contract: type[Any]) -> Offer[ServiceType] | None:
-        """The service that provides a contract."""
-        for offer in self.services:
-            if offer.type.provides is contract:
-                return offer
-        return None
+        """The service that provides a contract where none is configured: one that runs by itself
+        before one that does not."""
+        offers = [offer for offer in self.services if offer.type.provides is contract]
+        return min(offers, key=lambda offer: offer.type.only_configured, default=None)
 
 
 def brings(plugin: PluginRecord, kind: str, name: str) -> bool:
