@@ -398,13 +398,11 @@ BATCH = 50
 
 def _lateness(engine: str | None) -> Figures:
     """How late a kernel starts its events while results go to the sink, or do not."""
-    from benchmarks.workload import filled_store, running
+    from benchmarks.workload import loaded
 
     async def main(port: int) -> Figures:
-        first = time.time() + 2.0
         async with (
-            filled_store(None, EVENTS, first, SPREAD) as store,
-            running(store, EVENTS) as host,
+            loaded(EVENTS, SPREAD, durable=False) as (host, first),
             _a_load(engine, port, first) as load,
         ):
             await host.heard.enough.wait()
