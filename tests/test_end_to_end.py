@@ -72,7 +72,7 @@ def soon(seconds):
 
 
 def four_types():
-    moment = soon(8)
+    moment = soon(20)
     return (
         f"""
 [events.by-once]

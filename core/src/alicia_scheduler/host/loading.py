@@ -6,6 +6,8 @@ import ctypes
 import dataclasses
 import logging
 import re
+import select
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -45,9 +47,15 @@ def load(
     """Fill in a record: what the plugin contributes, or why it is broken. Never raises for what
     the plugin does, not even when it never comes back."""
     attempt = _Attempt(candidate, info)
-    thread = threading.Thread(target=attempt.run, name=f"plugin {candidate.name}", daemon=True)
+    ours, theirs = socket.socketpair()
+    thread = threading.Thread(
+        target=attempt.run_with, args=(theirs,), name=f"plugin {candidate.name}", daemon=True
+    )
     thread.start()
-    thread.join(patience)
+    with ours:
+        # A relative wait on a socket: a clock that is set from 1970 to today meanwhile cannot end
+        # it early, as it ends waits for a thread where the C library waits by that clock.
+        select.select([ours], [], [], patience)
     # From here on, what the thread still does concerns nobody.
     outcome = attempt.outcome
     record.import_time = attempt.import_time
@@ -83,7 +91,12 @@ class _Attempt:
         self.warnings: list[str] = []
         self.outcome: Contributions | PluginProblem | None = None
 
-    def run(self) -> None:
+    def run_with(self, finished: socket.socket) -> None:
+        """Make the attempt, then close ``finished``."""
+        with finished:
+            self._run()
+
+    def _run(self) -> None:
         try:
             self.outcome = self._contributions()
         except TooLong:
