@@ -80,12 +80,12 @@ def _stages() -> dict[CodeType, str]:
     functions: dict[str, tuple[Callable[..., object], ...]] = {
         "load": (Catalog.load,),
         "plan": (plan_slot,),
-        "place": (Runner.occupancy, Runner.reserve, Runner._leave),  # noqa: SLF001
+        "place": (Runner.occupancy, Runner.reserve, Runner._leave),
         "agenda": (Agenda.pop_due, Agenda.put),
         "tell": (about_execution, Notifier.numbered, Notifier.deliver),
         "store": (MemoryStore.commit, SqliteStore.commit),
         "spawn": (Runner.launch,),
-        "attempt": (Runner._live,),  # noqa: SLF001
+        "attempt": (Runner._live,),
         "decide": (Kernel.handle,),
         "settle": (Accounts.settle,),
     }

@@ -1,5 +1,5 @@
-"""What the Store contract promises, kept by the embedded stores: SQLite in a file, in memory, and in
-memory because its place cannot be written; and the one that is meant to be in memory."""
+"""What the Store contract promises, kept by the embedded stores: SQLite in a file, in memory, and
+in memory because its place cannot be written; and the one that is meant to be in memory."""
 
 from __future__ import annotations
 

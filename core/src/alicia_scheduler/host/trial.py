@@ -7,7 +7,6 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-
 from alicia_scheduler.api.errors import Permanent, Retryable
 from alicia_scheduler.api.model import EventExecution, EventRecord, Status, Trigger, to_wire
 from alicia_scheduler.host.registry import action_of

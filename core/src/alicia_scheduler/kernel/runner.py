@@ -247,7 +247,9 @@ class Runner:
             await self._idle.wait()
 
     def _lane_has_room(self, event: ScheduledEvent, lane: Iterable[Run]) -> bool:
-        past = sum(other.stage is not Stage.LANE for other in lane)
+        past = 0
+        for other in lane:
+            past += other.stage is not Stage.LANE
         if not event.retry_yields:
             past += len(self.retries.of_event(event.event_id))
         return past < (event.max_executions if event.mode is Mode.PARALLEL else 1)

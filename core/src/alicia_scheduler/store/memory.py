@@ -6,7 +6,7 @@ Nothing waits here and nothing is done elsewhere, so virtual time sees all of it
 from __future__ import annotations
 
 import heapq
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -41,7 +41,7 @@ class MemoryStore:
         self._tables = Tables()
         self._closed = False
         self._rules: Rules | None = None
-        self._walk: Iterator[str] = iter(())
+        self._walk: list[str] = []
 
     @classmethod
     @asynccontextmanager
@@ -62,23 +62,22 @@ class MemoryStore:
 
     async def next_due(self, *, after: Due | None, limit: int) -> list[Due]:
         """See :meth:`Store.next_due`."""
-        return (await self._asked()).next_due(after, limit)
+        return (await self._asked()).next_due(after=after, limit=limit)
 
     async def records(self, event_ids: Iterable[str]) -> dict[str, EventRecord]:
         """See :meth:`Store.records`."""
-        events = (await self._asked()).events
-        return {event_id: events[event_id] for event_id in event_ids if event_id in events}
+        return (await self._asked()).records(event_ids)
 
     async def list_events(
         self, *, after_id: str | None = None, limit: int = 1000, origin: str | None = None
     ) -> list[EventRecord]:
         """See :meth:`Store.list_events`."""
-        return (await self._asked()).list_events(after_id or "", limit, origin)
+        tables = await self._asked()
+        return tables.list_events(after_id=after_id, limit=limit, origin=origin)
 
     async def execution(self, execution_id: str) -> EventExecution | None:
         """See :meth:`Store.execution`."""
-        kept = (await self._asked(execution_id)).executions.get(execution_id)
-        return None if kept is None else kept.execution
+        return (await self._asked(execution_id)).execution(execution_id)
 
     async def list_executions(
         self,
@@ -89,9 +88,10 @@ class MemoryStore:
         limit: int = 100,
     ) -> list[EventExecution]:
         """See :meth:`Store.list_executions`."""
-        chosen = None if statuses is None else frozenset(statuses)
         tables = await self._asked(event_id or "")
-        return tables.list_executions(event_id, chosen, after, limit)
+        return tables.list_executions(
+            event_id=event_id, statuses=statuses, after=after, limit=limit
+        )
 
     async def unfinished(self) -> list[EventExecution]:
         """See :meth:`Store.unfinished`."""
@@ -99,15 +99,15 @@ class MemoryStore:
 
     async def facts(self) -> dict[str, Any]:
         """See :meth:`Store.facts`."""
-        return dict((await self._asked()).facts)
+        return (await self._asked()).facts()
 
     async def notifications(self, *, after: int, limit: int) -> list[Notification]:
         """See :meth:`Store.notifications`."""
-        return (await self._asked()).notifications(after, limit)
+        return (await self._asked()).notifications(after=after, limit=limit)
 
     async def excess_notifications(self, *, count: int, size: int) -> int:
         """See :meth:`Store.excess_notifications`."""
-        return (await self._asked()).excess_notifications(count, size)
+        return (await self._asked()).excess_notifications(count=count, size=size)
 
     async def trim(
         self,
@@ -122,18 +122,18 @@ class MemoryStore:
         tables = await self._asked()
         rules = (older_than is None, per_event, keep_per_status, size_limit)
         if self._rules != rules:
-            self._rules, self._walk = rules, tables.event_ids()
+            by_event = older_than is not None or per_event is not None
+            self._rules, self._walk = rules, tables.event_ids() if by_event else []
         deleted = 0
-        if older_than is not None or per_event is not None:
-            for event_id in self._walk:
-                found = tables.expendable(event_id, keep_per_status, older_than, per_event)
-                for kept in found[: limit - deleted]:
-                    tables.delete(kept)
-                    deleted += 1
-                if deleted == limit:
-                    # What is left of this event goes with the next walk.
-                    return deleted
-                await trio.lowlevel.checkpoint()
+        while self._walk:
+            found = tables.expendable(self._walk[-1], keep_per_status, older_than, per_event)
+            for kept in found[: limit - deleted]:
+                tables.delete(kept)
+                deleted += 1
+            if deleted == limit:
+                return deleted
+            self._walk.pop()
+            await trio.lowlevel.checkpoint()
         if not deleted and size_limit is not None:
             deleted = await self._shrink(tables, keep_per_status, size_limit, limit)
         if not deleted:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -77,9 +77,9 @@ class Tables:
 
     def __init__(self) -> None:
         self.size = 0
-        self.facts: dict[str, Any] = {}
-        self.events: dict[str, EventRecord] = {}
-        self.executions: dict[str, Kept] = {}
+        self._facts: dict[str, Any] = {}
+        self._events: dict[str, EventRecord] = {}
+        self._executions: dict[str, Kept] = {}
         self._of_event: dict[str, dict[str, Kept]] = {}
         self._unfinished: dict[str, Kept] = {}
         self._claims: dict[Slot, str] = {}
@@ -109,7 +109,7 @@ class Tables:
                 run = change.execution
                 sizes.append(_size(run, f"the execution {run.execution_id}"))
                 slot = (run.event_id, run.scheduled_time)
-                known = self.executions.get(run.execution_id)
+                known = self._executions.get(run.execution_id)
                 before = known.execution if known is not None else None
                 mine = (before.event_id, before.scheduled_time) if before is not None else None
                 mine = slots.setdefault(run.execution_id, mine or slot)
@@ -140,12 +140,12 @@ class Tables:
         if isinstance(change, SaveExecution):
             self._save_execution(change.execution, size)
         elif isinstance(change, SaveState):
-            if (record := self.events.get(change.event_id)) is not None:
-                self.events[change.event_id] = EventRecord(record.event, change.state)
+            if (record := self._events.get(change.event_id)) is not None:
+                self._events[change.event_id] = EventRecord(record.event, change.state)
         elif isinstance(change, SaveEvent):
-            self.events[change.event.event_id] = EventRecord(change.event, change.state)
+            self._events[change.event.event_id] = EventRecord(change.event, change.state)
         elif isinstance(change, SaveFact):
-            self.facts[change.name] = change.value
+            self._facts[change.name] = change.value
         elif isinstance(change, SaveNotification):
             told = change.notification
             self._notifications[told.sequence] = (told, size)
@@ -156,11 +156,11 @@ class Tables:
             self._remove_event(change.event_id)
 
     def _save_execution(self, run: EventExecution, size: int) -> None:
-        kept = self.executions.get(run.execution_id)
+        kept = self._executions.get(run.execution_id)
         if kept is None:
             self._inserted += 1
             kept = Kept(run, self._inserted, 0, run.trigger in _CLAIMING)
-            self.executions[run.execution_id] = kept
+            self._executions[run.execution_id] = kept
             self._of_event.setdefault(run.event_id, {})[run.execution_id] = kept
             if kept.claims:
                 self._claims[run.event_id, run.scheduled_time] = run.execution_id
@@ -172,7 +172,7 @@ class Tables:
             self._unfinished.pop(run.execution_id, None)
 
     def _remove_event(self, event_id: str) -> None:
-        self.events.pop(event_id, None)
+        self._events.pop(event_id, None)
         # An event made anew under the same id may use the same slots again.
         for kept in self._of_event.get(event_id, {}).values():
             self._release(kept)
@@ -187,7 +187,7 @@ class Tables:
         run = kept.execution
         self._release(kept)
         self.size -= kept.size
-        del self.executions[run.execution_id]
+        del self._executions[run.execution_id]
         of_event = self._of_event[run.event_id]
         del of_event[run.execution_id]
         if not of_event:
@@ -195,12 +195,12 @@ class Tables:
 
     # -- answers -----------------------------------------------------------------------------
 
-    def next_due(self, after: Due | None, limit: int) -> list[Due]:
+    def next_due(self, *, after: Due | None, limit: int) -> list[Due]:
         """See :meth:`Store.next_due`."""
         behind = None if after is None else _due_place(after)
         dues = [
             Due(record.state.next_due, record.event.event_id)
-            for record in self.events.values()
+            for record in self._events.values()
             if record.state.next_due is not None and record.event.enabled
         ]
         dues += [
@@ -211,30 +211,44 @@ class Tables:
         following = (due for due in dues if behind is None or _due_place(due) > behind)
         return heapq.nsmallest(limit, following, key=_due_place)
 
-    def list_events(self, after_id: str, limit: int, origin: str | None) -> list[EventRecord]:
+    def records(self, event_ids: Iterable[str]) -> dict[str, EventRecord]:
+        """See :meth:`Store.records`."""
+        return {name: self._events[name] for name in event_ids if name in self._events}
+
+    def list_events(
+        self, *, after_id: str | None = None, limit: int = 1000, origin: str | None = None
+    ) -> list[EventRecord]:
         """See :meth:`Store.list_events`."""
+        behind = after_id or ""
         ids = (
             event_id
-            for event_id, record in self.events.items()
-            if event_id > after_id and (origin is None or record.event.origin == origin)
+            for event_id, record in self._events.items()
+            if event_id > behind and (origin is None or record.event.origin == origin)
         )
-        return [self.events[event_id] for event_id in heapq.nsmallest(limit, ids)]
+        return [self._events[event_id] for event_id in heapq.nsmallest(limit, ids)]
+
+    def execution(self, execution_id: str) -> EventExecution | None:
+        """See :meth:`Store.execution`."""
+        kept = self._executions.get(execution_id)
+        return None if kept is None else kept.execution
 
     def list_executions(
         self,
-        event_id: str | None,
-        statuses: frozenset[Status] | None,
-        after: ExecutionPlace | None,
-        limit: int,
+        *,
+        event_id: str | None = None,
+        statuses: Iterable[Status] | None = None,
+        after: ExecutionPlace | None = None,
+        limit: int = 100,
     ) -> list[EventExecution]:
         """See :meth:`Store.list_executions`."""
-        found = self.executions if event_id is None else self._of_event.get(event_id, {})
+        found = self._executions if event_id is None else self._of_event.get(event_id, {})
         every: Iterable[Kept] = found.values()
         if statuses is not None:
-            every = (kept for kept in every if kept.execution.status in statuses)
+            chosen = frozenset(statuses)
+            every = (kept for kept in every if kept.execution.status in chosen)
         if after is not None:
             # When that one is gone, its slot is begun again: better doubled than left out.
-            last = self.executions.get(after.execution_id)
+            last = self._executions.get(after.execution_id)
             place = (after.scheduled_time, last.sequence if last else self._inserted + 1)
             every = (kept for kept in every if kept.place < place)
         page = heapq.nlargest(limit, every, key=lambda kept: kept.place)
@@ -245,12 +259,16 @@ class Tables:
         ordered = sorted(self._unfinished.values(), key=lambda kept: kept.place)
         return [kept.execution for kept in ordered]
 
-    def notifications(self, after: int, limit: int) -> list[Notification]:
+    def facts(self) -> dict[str, Any]:
+        """See :meth:`Store.facts`."""
+        return dict(self._facts)
+
+    def notifications(self, *, after: int, limit: int) -> list[Notification]:
         """See :meth:`Store.notifications`."""
         numbers = sorted(number for number in self._notifications if number > after)
         return [self._notifications[number][0] for number in numbers[:limit]]
 
-    def excess_notifications(self, count: int, size: int) -> int:
+    def excess_notifications(self, *, count: int, size: int) -> int:
         """See :meth:`Store.excess_notifications`."""
         for place, number in enumerate(sorted(self._notifications, reverse=True)):
             size -= self._notifications[number][1]
@@ -260,9 +278,9 @@ class Tables:
 
     # -- the history -------------------------------------------------------------------------
 
-    def event_ids(self) -> Iterator[str]:
+    def event_ids(self) -> list[str]:
         """The ids of all events that have executions now."""
-        return iter(list(self._of_event))
+        return list(self._of_event)
 
     def expendable(
         self, event_id: str, keep: int, older_than: datetime | None, per_event: int | None
