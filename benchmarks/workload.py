@@ -28,6 +28,7 @@ from alicia_scheduler.kernel.loop import run_kernel
 from alicia_scheduler.kernel.notifications import Notifier
 from alicia_scheduler.kernel.prepared import Prepared
 from alicia_scheduler.kernel.records import Records
+from alicia_scheduler.store.memory import MemoryStore
 from alicia_scheduler.store.sqlite import SqliteStore
 
 __all__ = ["Heard", "NoOp", "Running", "an_event", "fill", "loaded", "running", "store_place"]
@@ -186,7 +187,7 @@ async def loaded(
         await fill(trial, count // 10, began)
     first = time.time() + 2 + 30 * (time.time() - began)
     with store_place(durable=durable) as path:
-        async with SqliteStore.open(path) as store:
+        async with SqliteStore.open(path) if path else MemoryStore.open() as store:
             await fill(store, count, first, spread)
             async with running(store, count, types, settings) as run:
                 if time.time() > first:

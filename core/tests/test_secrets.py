@@ -6,7 +6,6 @@ import os
 import urllib.parse
 
 import pytest
-import trio
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -16,7 +15,7 @@ from alicia_scheduler.config.load import configuration
 from alicia_scheduler.config.secrets import SecretSource
 from alicia_scheduler.host.secrets.redaction import HEAD, RedactingFormatter, Redactor
 from alicia_scheduler.host.secrets.vault import SecretMissing, Secrets
-from alicia_scheduler.kernel.attempt import ERROR_LIMIT, attempt
+from alicia_scheduler.kernel.attempt import ERROR_LIMIT, attempt, time_limit
 from alicia_scheduler.testing.kernel import make_event
 
 
@@ -247,7 +246,8 @@ async def test_no_part_of_a_secret_stands_where_an_error_is_cut():
         async def run_action(self, prepared, execution):
             raise Permanent("x" * (ERROR_LIMIT - 4) + "hunter22" + "y" * 100)
 
-    outcome = await attempt(Types(), make_event(), None, None, trio.CancelScope())
+    event = make_event()
+    outcome = await attempt(Types(), event, None, None, time_limit(event))
     assert outcome.error == "x" * (ERROR_LIMIT - 4) + "***y"
 
 

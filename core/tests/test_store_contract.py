@@ -1,5 +1,5 @@
-"""What the Store contract promises, kept by the embedded store: in a file, in memory, and in memory
-because its place cannot be written."""
+"""What the Store contract promises, kept by the embedded stores: SQLite in a file, in memory, and
+in memory because its place cannot be written; and the one that is meant to be in memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from alicia_scheduler.store import STORE_FILE, SqliteStore, connections
+from alicia_scheduler.store import STORE_FILE, MemoryStore, SqliteStore, connections
 from alicia_scheduler.testing import StoreContract
 
 
@@ -21,9 +21,14 @@ class TestStoreInAFile(StoreContract):
         return SqliteStore.open(self.path)
 
 
-class TestStoreInMemory(StoreContract):
+class TestSqliteInMemory(StoreContract):
     def opened(self):
         return SqliteStore.open(None)
+
+
+class TestStoreInMemory(StoreContract):
+    def opened(self):
+        return MemoryStore.open()
 
 
 class TestMakeshiftStore(StoreContract):

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from alicia_scheduler.api import EventExecution, Status, Trigger
 from alicia_scheduler.api.store import SaveExecution, SlotTaken
-from alicia_scheduler.store import STORE_FILE, SqliteStore
+from alicia_scheduler.store import STORE_FILE, MemoryStore, SqliteStore
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -32,10 +32,14 @@ def run(number, event_id="event", status=Status.COMPLETED, **fields):
     )
 
 
-@pytest.fixture(params=["file", "memory"])
+@pytest.fixture(params=["file", "SQLite in memory", "memory"])
 async def store(request, tmp_path):
-    path = tmp_path / STORE_FILE if request.param == "file" else None
-    async with SqliteStore.open(path) as opened:
+    opening = {
+        "file": lambda: SqliteStore.open(tmp_path / STORE_FILE),
+        "SQLite in memory": lambda: SqliteStore.open(None),
+        "memory": MemoryStore.open,
+    }
+    async with opening[request.param]() as opened:
         yield opened
 
 
@@ -101,6 +105,15 @@ async def test_the_oldest_go_until_the_size_is_kept(tmp_path):
     # A row of this size takes a page of 4096 bytes.
     assert 400 < len(kept) < 2_000_000 / 4096
     assert path.stat().st_size < 3_200_000
+
+
+async def test_in_memory_the_oldest_go_until_their_json_is_small_enough():
+    async with MemoryStore.open() as store:
+        await save(store, *(run(number, error_message="x" * 2000) for number in range(200)))
+        assert sum(await trim(store, size_limit=200_000, limit=50)) > 100
+        kept = await left(store)
+    assert kept == [f"event-{number}" for number in range(200 - len(kept), 200)]
+    assert 50 < len(kept) < 100
 
 
 async def test_a_size_that_cannot_be_kept_ends_with_what_is_protected(store):

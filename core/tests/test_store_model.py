@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -21,6 +22,7 @@ from alicia_scheduler.api import (
     EventState,
     Status,
     Step,
+    StoreError,
     Trigger,
     to_epoch,
 )
@@ -39,6 +41,7 @@ from alicia_scheduler.store.history import HistoryRules, HistoryWalk
 from alicia_scheduler.store.queries import Queries
 from alicia_scheduler.store.rows import operations
 from alicia_scheduler.store.schema import prepare
+from alicia_scheduler.store.tables import Tables
 from alicia_scheduler.store.writer import Writer
 from alicia_scheduler.testing.kernel import make_event
 
@@ -230,6 +233,17 @@ class InMemory(RuleBasedStateMachine):
     def teardown(self):
         self.close()
 
+    def write(self, callers):
+        """Commit for each caller; gives why it was refused, or None."""
+        return self.writer.write([operations(caller) for caller in callers])
+
+    def trim_history(self, age, per_event, keep, limit):
+        rules = HistoryRules(None if age is None else to_epoch(age), per_event, keep, None)
+        walk = HistoryWalk(rules)
+        while (found := self.queries.expendable(walk, limit)) is not None:
+            assert len(found) <= limit
+            assert self.writer.delete_executions(found) == len(found)
+
     @rule(callers=st.lists(changes, min_size=1, max_size=3))
     def commit(self, callers):
         expected = []
@@ -243,7 +257,7 @@ class InMemory(RuleBasedStateMachine):
             else:
                 expected.append(None)
                 self.model = tried
-        answers = self.writer.write([operations(caller) for caller in callers])
+        answers = self.write(callers)
         assert [answer and str(answer) for answer in answers] == expected
 
     @precondition(lambda self: self.model.executions)
@@ -251,7 +265,7 @@ class InMemory(RuleBasedStateMachine):
     def go_on_with_an_execution(self, data, outcome):
         execution_id = data.draw(st.sampled_from(sorted(self.model.executions)))
         execution = replace(self.model.executions[execution_id], **outcome)
-        assert list(self.writer.write([operations([SaveExecution(execution)])])) == [None]
+        assert list(self.write([[SaveExecution(execution)]])) == [None]
         self.model.apply(SaveExecution(execution))
 
     @rule(limit=st.integers(1, 3))
@@ -312,11 +326,7 @@ class InMemory(RuleBasedStateMachine):
     )
     def trim(self, age, per_event, keep, limit):
         kept = self.model.trimmed(age, per_event, keep)
-        rules = HistoryRules(None if age is None else to_epoch(age), per_event, keep, None)
-        walk = HistoryWalk(rules)
-        while (found := self.queries.expendable(walk, limit)) is not None:
-            assert len(found) <= limit
-            assert self.writer.delete_executions(found) == len(found)
+        self.trim_history(age, per_event, keep, limit)
         self.model.forget(self.model.executions.keys() - kept)
         assert {run.execution_id for run in self.queries.list_executions()} == kept
 
@@ -359,7 +369,44 @@ class InFile(InMemory):
         shutil.rmtree(self.directory)
 
 
+class InDictionaries(InMemory):
+    """The same questions to the store that is no SQL."""
+
+    def open(self):
+        self.queries = Tables()
+
+    def close(self):
+        pass
+
+    def write(self, callers):
+        return [self._refused(caller) for caller in callers]
+
+    def _refused(self, caller):
+        try:
+            self.queries.commit(caller)
+        except StoreError as error:
+            return error
+        return None
+
+    def trim_history(self, age, per_event, keep, limit):
+        by_event = age is not None or per_event is not None
+        for event_id in self.queries.event_ids() if by_event else ():
+            for kept in self.queries.expendable(event_id, keep, age, per_event):
+                self.queries.delete(kept)
+
+    @rule()
+    def count_the_bytes(self):
+        encode = msgspec.json.encode
+        assert self.queries.size == sum(len(encode(r)) for r in self.model.executions.values())
+
+    @rule()
+    def ask_for_what_is_unfinished(self):
+        assert self.queries.unfinished() == self.model.unfinished()
+
+
 TestInMemory = InMemory.TestCase
 TestInMemory.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestInDictionaries = InDictionaries.TestCase
+TestInDictionaries.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 TestInFile = InFile.TestCase
 TestInFile.settings = settings(max_examples=15, stateful_step_count=30, deadline=None)

@@ -28,7 +28,7 @@ from alicia_scheduler.kernel.notifications import Notifier
 from alicia_scheduler.kernel.prepared import Prepared
 from alicia_scheduler.kernel.records import Records
 from alicia_scheduler.kernel.virtual import VirtualClock
-from alicia_scheduler.store.sqlite import SqliteStore
+from alicia_scheduler.store.memory import MemoryStore
 
 __all__ = ["Happening", "Rehearsal", "rehearse"]
 
@@ -150,7 +150,7 @@ async def _rehearsed(
 
     notifier.listen(listen)
     async with (
-        SqliteStore.open(None) as store,
+        MemoryStore.open() as store,
         Records.running(store, notifier, clock) as records,
     ):
         kernel = Kernel(records, types, clock, settings)

@@ -39,6 +39,7 @@ from alicia_scheduler.kernel.notifications import Notifier, Told
 from alicia_scheduler.kernel.records import Records
 from alicia_scheduler.kernel.recovery import take_over
 from alicia_scheduler.store.lock import StateLock
+from alicia_scheduler.store.memory import MemoryStore
 from alicia_scheduler.store.schema import STORE_FILE
 from alicia_scheduler.store.sqlite import SqliteStore
 
@@ -207,7 +208,7 @@ class Host:
         actions = OpenActions(surroundings, self.plugins.watch.returned)
         journal = any(sink.options.durable for sink in checked.sinks)
         async with (
-            SqliteStore.open(store_file) as store,
+            SqliteStore.open(store_file) if store_file else MemoryStore.open() as store,
             Records.running(store, self.notifier, self.clock, journal=journal) as records,
             surroundings.asyncio.running(),
             services_running(checked.services, surroundings) as services,

@@ -7,13 +7,11 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-import trio
-
 from alicia_scheduler.api.errors import Permanent, Retryable
 from alicia_scheduler.api.model import EventExecution, EventRecord, Status, Trigger, to_wire
 from alicia_scheduler.host.registry import action_of
 from alicia_scheduler.host.resolver import Resolver
-from alicia_scheduler.kernel.attempt import Outcome, attempt
+from alicia_scheduler.kernel.attempt import Outcome, attempt, time_limit
 from alicia_scheduler.kernel.prepared import Prepared
 
 __all__ = ["live_run", "trial_execution", "trial_run"]
@@ -62,9 +60,8 @@ async def live_run(
 ) -> dict[str, Any]:
     """Run the action once, under the event's ``timeout``, and tell how that ended, JSON-ready.
     It is no execution of the event: no limit, retry or overlap rule knows of it."""
-    outcome: Outcome = await attempt(
-        resolver, record.event, prepared, execution, trio.CancelScope()
-    )
+    scope = time_limit(record.event)
+    outcome: Outcome = await attempt(resolver, record.event, prepared, execution, scope)
     return {
         "execution_id": execution.execution_id,
         "status": outcome.status.value,

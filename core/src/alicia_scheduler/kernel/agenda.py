@@ -54,6 +54,7 @@ class Agenda:
         self._live: dict[str, int] = {}
         self._sequence = count()
         self._horizon: Due | None = None
+        self._border: Place | None = None
         self._complete = False
         self._touched: set[str] | None = None
 
@@ -103,13 +104,14 @@ class Agenda:
     def pop_due(self, now: datetime, limit: int) -> list[Due]:
         """Take out up to ``limit`` entries that are due at ``now``, earliest first."""
         until = to_epoch(now)
+        heap, live = self._heap, self._live
         taken: list[Due] = []
-        self._drop_stale()
-        while self._heap and self._heap[0][0] <= until and len(taken) < limit:
-            _, _, due = heapq.heappop(self._heap)
-            del self._live[_key(due)]
-            taken.append(due)
-            self._drop_stale()
+        while heap and heap[0][0] <= until and len(taken) < limit:
+            _, sequence, due = heapq.heappop(heap)
+            key = _key(due)
+            if live.get(key) == sequence:
+                del live[key]
+                taken.append(due)
         return taken
 
     @property
@@ -137,12 +139,13 @@ class Agenda:
         self._complete = len(page) < self.window
         if not self._complete:
             self._horizon = page[-1]
+            self._border = _place(page[-1])
 
     def restart(self) -> None:
         """Forget everything; the next look asks the store from the beginning."""
         self._heap.clear()
         self._live.clear()
-        self._horizon = None
+        self._horizon = self._border = None
         self._complete = False
         self._wake()
 
@@ -157,7 +160,7 @@ class Agenda:
     def _beyond(self, due: Due) -> bool:
         if self._complete:
             return False
-        return self._horizon is None or _place(due) > _place(self._horizon)
+        return self._border is None or _place(due) > self._border
 
     def _drop_stale(self) -> None:
         heap, live = self._heap, self._live

@@ -17,7 +17,7 @@ from alicia_scheduler.api.errors import CalledOff, Permanent, Retryable
 from alicia_scheduler.api.model import EventExecution, ScheduledEvent, Status
 from alicia_scheduler.kernel.prepared import Prepared, Types
 
-__all__ = ["AFTER_LIMIT", "Outcome", "attempt", "retry_delay"]
+__all__ = ["AFTER_LIMIT", "Outcome", "attempt", "retry_delay", "time_limit"]
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +59,11 @@ class Outcome(msgspec.Struct, frozen=True):
     error_class: str | None = None
 
 
+def time_limit(event: ScheduledEvent) -> trio.CancelScope:
+    """The scope for an attempt that begins now; its deadline is that of the event's ``timeout``."""
+    return trio.CancelScope(deadline=trio.current_time() + event.timeout)
+
+
 async def attempt(
     types: Types,
     event: ScheduledEvent,
@@ -66,14 +71,12 @@ async def attempt(
     execution: EventExecution,
     scope: trio.CancelScope,
 ) -> Outcome:
-    """Run the action once, inside ``scope``, whose deadline becomes the event's ``timeout``.
+    """Run the action once, inside ``scope``, which is :func:`time_limit`'s.
 
     Never raises, except for ``trio.Cancelled`` of a scope further out, ``KeyboardInterrupt`` and
     the like. The caller tells a time-out from a cancellation by what it did itself.
     """
     outcome = Outcome(Status.CANCELLED)
-    deadline = trio.current_time() + event.timeout
-    scope.deadline = deadline
     try:
         with scope:
             try:
@@ -86,13 +89,14 @@ async def attempt(
         if not isinstance(error, BaseExceptionGroup) or error.subgroup(_NOT_OURS):
             raise
         outcome = _failure(error)
-    outcome = replace(
-        outcome,
-        result=types.redact(outcome.result),
-        error=_cut(types.redact(outcome.error)),
-        error_class=types.redact(outcome.error_class),
-    )
-    if outcome.status is Status.COMPLETED or trio.current_time() < deadline:
+    if outcome.result is not None or outcome.error is not None:
+        outcome = replace(
+            outcome,
+            result=types.redact(outcome.result),
+            error=_cut(types.redact(outcome.error)),
+            error_class=types.redact(outcome.error_class),
+        )
+    if outcome.status is Status.COMPLETED or trio.current_time() < scope.deadline:
         return outcome
     said = f": {outcome.error}" if outcome.error else ""
     return Outcome(

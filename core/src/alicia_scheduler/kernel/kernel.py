@@ -198,13 +198,15 @@ class Kernel:
             self._set_aside(entry)
             return
         skip_slots = entry.state.skip_slots
+        if skip_slots:
+            # What is behind needs no remembering.
+            skip_slots = tuple(slot for slot in skip_slots if next_run and slot >= next_run)
         entry.state = replace(
             entry.state,
             next_run=next_run,
             next_due=next_due,
             slot_count=plan.slot_count,
-            # What is behind needs no remembering.
-            skip_slots=tuple(slot for slot in skip_slots if next_run and slot >= next_run),
+            skip_slots=skip_slots,
         )
         self.take_over(entry, plan, now, decision)
         decision.moved.append(entry)

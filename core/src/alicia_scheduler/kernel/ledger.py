@@ -6,8 +6,10 @@ rules about times, counters and words stand in one place.
 
 from __future__ import annotations
 
-import uuid
+import random
+import secrets
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 from msgspec.structs import replace
@@ -19,6 +21,7 @@ from alicia_scheduler.api.model import (
     Status,
     Step,
     Trigger,
+    to_epoch,
     to_wire,
 )
 
@@ -66,7 +69,7 @@ def new_execution(
 ) -> EventExecution:
     """A pending execution of ``event`` for ``slot``, which is due at ``due``."""
     return EventExecution(
-        execution_id=str(uuid.uuid4()),
+        execution_id=_new_id(slot),
         event_id=event.event_id,
         revision=event.revision,
         scheduled_time=slot,
@@ -74,6 +77,21 @@ def new_execution(
         trigger=trigger,
         useful_until=useful_until,
     )
+
+
+_made = count(secrets.randbits(26))
+_chance = random.Random(secrets.randbits(128)).getrandbits
+
+
+def _new_id(slot: datetime) -> str:
+    """A UUID of version 7 (RFC 9562, with a counter of 26 bits): in the order of the slots and,
+    at one slot, of their making. What is written together stands together in a store's index."""
+    number = next(_made)
+    milliseconds = int(to_epoch(slot) * 1000) & 0xFFFF_FFFF_FFFF
+    high = milliseconds << 16 | 0x7000 | number >> 14 & 0x0FFF
+    low = 0x8000 | number & 0x3FFF
+    text = f"{high:016x}{low:04x}{_chance(48):012x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def rerun(event: ScheduledEvent, execution: EventExecution) -> EventExecution:

@@ -61,8 +61,10 @@ def about_transitions(
 ) -> list[Told]:
     """What an ended execution changed about its event as a whole: it began to fail, it works
     again, it pauses itself."""
-    record = EventRecord(event, after)
     told: list[Told] = []
+    if after.failing_since == before.failing_since and after.paused_until == before.paused_until:
+        return told
+    record = EventRecord(event, after)
     if after.failing_since and not before.failing_since:
         told.append(about_event("event_failing", record))
     if before.failing_since and not after.failing_since:

@@ -53,10 +53,11 @@ class StuckAttempts:
 
     def refuse(self, action_type: str) -> str | None:
         """The sentence why nothing more of this type may start, or None when it may."""
-        if self._by_type[action_type] < STUCK_LIMIT:
+        still_open = self._by_type.get(action_type, 0)
+        if still_open < STUCK_LIMIT:
             return None
         return (
-            f"{self._by_type[action_type]} attempts of the action type {action_type!r} ignore "
+            f"{still_open} attempts of the action type {action_type!r} ignore "
             "their cancellation; nothing more of it starts until one of them ends"
         )
 

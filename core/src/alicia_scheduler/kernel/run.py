@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 import trio
@@ -41,6 +41,7 @@ class Run:
         cancel_reason: why it was told to stop, once it was.
         over: its attempt has ended, and that is being written down.
         given_up: it ignored its cancellation, and nobody waits for it any more.
+        scope: cancels its attempt; None until that begins.
     """
 
     event: ScheduledEvent
@@ -51,7 +52,7 @@ class Run:
     cancel_reason: str | None = None
     over: bool = False
     given_up: bool = False
-    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    scope: trio.CancelScope | None = None
 
     @property
     def active(self) -> bool:

@@ -15,7 +15,7 @@ from typing import Protocol
 import trio
 
 from alicia_scheduler.api.model import EventExecution, Mode, ScheduledEvent, Status, Trigger
-from alicia_scheduler.kernel.attempt import Outcome, attempt
+from alicia_scheduler.kernel.attempt import Outcome, attempt, time_limit
 from alicia_scheduler.kernel.gathering import Gathering
 from alicia_scheduler.kernel.overdue import GRACE, Overdue, StuckAttempts
 from alicia_scheduler.kernel.places import Places, WaitingRuns
@@ -197,7 +197,8 @@ class Runner:
             return None
         run.cancel_reason = run.cancel_reason or reason
         if run.active:
-            run.scope.cancel()
+            if run.scope is not None:
+                run.scope.cancel()
             self._overdue.expect(run, within=run.prepared.cleanup)
             return None
         self._leave(run)
@@ -246,7 +247,9 @@ class Runner:
             await self._idle.wait()
 
     def _lane_has_room(self, event: ScheduledEvent, lane: Iterable[Run]) -> bool:
-        past = sum(other.stage is not Stage.LANE for other in lane)
+        past = 0
+        for other in lane:
+            past += other.stage is not Stage.LANE
         if not event.retry_yields:
             past += len(self.retries.of_event(event.event_id))
         return past < (event.max_executions if event.mode is Mode.PARALLEL else 1)
@@ -308,6 +311,9 @@ class Runner:
                 Status.FAILED, error=refusal, reason="stuck", error_class="stuck", retryable=True
             )
         self._overdue.expect(run, within=run.event.timeout + run.prepared.cleanup)
+        run.scope = time_limit(run.event)
+        if run.cancel_reason is not None:
+            run.scope.cancel()
         return await attempt(self._types, run.event, run.prepared, run.execution, run.scope)
 
     def _is_running(self, run: Run) -> bool:
@@ -349,10 +355,11 @@ class Runner:
             return
         lane = self._lanes[event_id]
         lane.remove(run)
-        if not lane:
+        if lane:
+            # First those behind it line up, so that a place goes to whoever's turn it is.
+            self.advance(event_id)
+        else:
             del self._lanes[event_id]
-        # First those behind it line up, so that a place goes to whoever's turn it is.
-        self.advance(event_id)
         if run.stage is Stage.LATE:
             self._late.discard(run)
         elif run.stage is not Stage.LANE:

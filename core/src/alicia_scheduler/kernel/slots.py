@@ -54,18 +54,25 @@ class Missed(NamedTuple):
 
 def slots_after(schedule: Schedule, event: ScheduledEvent, instant: datetime) -> Iterator[datetime]:
     """The slots strictly after ``instant`` within the event's bounds, ascending."""
+    slot = _slot_after(schedule, event, instant)
+    while slot is not None:
+        yield slot
+        slot = _slot_after(schedule, event, slot)
+
+
+def _slot_after(schedule: Schedule, event: ScheduledEvent, instant: datetime) -> datetime | None:
+    """The first slot strictly after ``instant`` within the event's bounds."""
     if event.starts_at is not None and instant < event.starts_at:
         instant = event.starts_at - MICROSECOND
-    while (slot := schedule.next_after(instant)) is not None:
-        if slot <= instant:
-            raise ValueError(
-                f"the schedule of {event.event_id!r} answered {slot.isoformat()} to "
-                f"{instant.isoformat()}: a next slot must be strictly later"
-            )
-        if event.ends_at is not None and slot > event.ends_at:
-            return
-        yield slot
-        instant = slot
+    slot = schedule.next_after(instant)
+    if slot is None:
+        return None
+    if slot <= instant:
+        raise ValueError(
+            f"the schedule of {event.event_id!r} answered {slot.isoformat()} to "
+            f"{instant.isoformat()}: a next slot must be strictly later"
+        )
+    return None if event.ends_at is not None and slot > event.ends_at else slot
 
 
 def first_slot(
@@ -74,7 +81,7 @@ def first_slot(
     """The first slot strictly after ``instant``; None when the schedule or ``max_runs`` is over."""
     if event.max_runs is not None and slot_count >= event.max_runs:
         return None
-    return next(slots_after(schedule, event, instant), None)
+    return _slot_after(schedule, event, instant)
 
 
 def spaced_slot(
@@ -178,17 +185,17 @@ def last_between(
     """The last slot in (first, until]: "the next slot is not beyond ``until``" holds before it
     and fails from it on, so the border can be bisected."""
     low: datetime | None = None
-    following = next(slots_after(schedule, event, first), None)
+    following = _slot_after(schedule, event, first)
     high = until
     while following is not None and following <= until:
         low = following
-        following = next(slots_after(schedule, event, low), None)
+        following = _slot_after(schedule, event, low)
         if following is None or following > until:
             break
         # Leap: to the last instant that is found to have a slot behind it, by halves.
         while high - low > MICROSECOND:
             middle = low + (high - low) / 2
-            found = next(slots_after(schedule, event, middle), None)
+            found = _slot_after(schedule, event, middle)
             if found is not None and found <= until:
                 following = found
                 break

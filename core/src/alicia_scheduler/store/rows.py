@@ -119,7 +119,7 @@ SAVE_FACT: Final = """
 SAVE_NOTIFICATION: Final = "INSERT OR REPLACE INTO notifications (sequence, body) VALUES (?, ?)"
 _DROP_NOTIFICATIONS: Final = "DELETE FROM notifications WHERE sequence <= ?"
 
-_CLAIMING = frozenset((Trigger.SCHEDULE, Trigger.CATCHUP))
+_CLAIMING = (Trigger.SCHEDULE, Trigger.CATCHUP)
 
 EVENT_COLUMNS: Final = (
     "e.event_id, e.definition, s.next_due, s.next_run, s.anchor, s.slot_count, s.last_run, "
@@ -189,18 +189,18 @@ def _removal(change: RemoveEvent) -> list[Operation]:
 
 def _state_values(state: EventState) -> Row:
     return (
-        _seconds(state.next_due),
-        _seconds(state.next_run),
-        _seconds(state.anchor),
+        state.next_due and state.next_due.timestamp(),
+        state.next_run and state.next_run.timestamp(),
+        state.anchor and state.anchor.timestamp(),
         state.slot_count,
-        _seconds(state.last_run),
-        state.last_status.value,
+        state.last_run and state.last_run.timestamp(),
+        str.__str__(state.last_status),
         state.run_count,
         state.success_count,
         state.failure_count,
         state.failures_in_row,
-        _seconds(state.failing_since),
-        _seconds(state.paused_until),
+        state.failing_since and state.failing_since.timestamp(),
+        state.paused_until and state.paused_until.timestamp(),
         state.paused_reason,
         _slots_json(state.skip_slots) if state.skip_slots else None,
     )
@@ -214,21 +214,21 @@ def _execution_values(run: EventExecution) -> Row:
         run.revision,
         run.scheduled_time.timestamp(),
         1 if run.trigger in _CLAIMING else None,
-        run.status.value,
-        run.trigger.value,
-        _seconds(run.start_time),
-        _seconds(run.end_time),
+        str.__str__(run.status),
+        str.__str__(run.trigger),
+        run.start_time and run.start_time.timestamp(),
+        run.end_time and run.end_time.timestamp(),
         run.retry_count,
         run.reason,
-        _seconds(run.next_attempt_at),
+        run.next_attempt_at and run.next_attempt_at.timestamp(),
         run.error_message,
         None if result is None else _json(result, f"the result of {run.execution_id}"),
-        _seconds(run.due_time),
+        run.due_time and run.due_time.timestamp(),
         run.error_class,
-        _json(run.steps, f"the steps of {run.execution_id}") if run.steps else None,
+        _steps_json(run.steps) if run.steps else None,
         run.retry_of,
         run.parent_id,
-        _seconds(run.useful_until),
+        run.useful_until and run.useful_until.timestamp(),
     )
 
 
@@ -309,6 +309,10 @@ def notification(row: Row) -> Notification:
     return told
 
 
+def _steps_json(steps: Sequence[Step]) -> str:
+    return _encode(steps).decode()
+
+
 def _slots_json(slots: Sequence[datetime]) -> str:
     return _encode([slot.timestamp() for slot in slots]).decode()
 
@@ -322,10 +326,6 @@ def _json(value: object, what: str) -> str:
         return _encode(value).decode()
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise StoreError(f"{what} cannot be stored as JSON: {error}") from error
-
-
-def _seconds(instant: datetime | None) -> float | None:
-    return None if instant is None else instant.timestamp()
 
 
 def _instant(seconds: float | None) -> datetime | None:
