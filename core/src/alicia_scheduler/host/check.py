@@ -203,6 +203,10 @@ def _check_plugin_settings(
         raw = configuration.plugins.get(plugin.name, {})
         own = {key: value for key, value in raw.items() if key not in PLUGIN_KEYS}
         path = ("plugins", plugin.name)
+        if own:
+            registry.bring(plugin)
+            if not plugin.in_use:
+                continue
         settings = plugin.contributions.settings
         if settings is not None:
             converted = convert_all(own, settings, found, path=path)
