@@ -25,7 +25,7 @@ from alicia_scheduler.config.control import ControlSettings
 from alicia_scheduler.control.client import connected
 from alicia_scheduler.control.messages import SOCKET_FILE
 from alicia_scheduler.control.replay import ReplayLog
-from alicia_scheduler.control.session import Surroundings
+from alicia_scheduler.control.shared import Surroundings
 from alicia_scheduler.control.unix import serve_unix
 from alicia_scheduler.kernel.clock import SystemClock
 from alicia_scheduler.kernel.notifications import Notifier

@@ -92,6 +92,7 @@ def run(*arguments, **environment):
         capture_output=True,
         text=True,
         timeout=60,
+        check=False,
     )
     return imported(done.stderr), done.stdout
 

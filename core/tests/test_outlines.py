@@ -41,7 +41,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Site:
-    """A plugin ``lamp`` in a folder, a state directory, and a start of a host as often as wanted."""
+    """A plugin ``lamp`` in a folder, a state directory, and starts of a host."""
 
     def __init__(self, folder):
         self.state = folder / "state"
@@ -135,7 +135,7 @@ def test_one_that_turns_out_to_be_broken_is_told_and_looked_at_by_the_next_start
     site.start()
     registry = site.start()
     site.write("raise OSError('no lamp here')")
-    with pytest.raises(Unresolved, match="the plugin lamp is broken: .* no lamp here"):
+    with pytest.raises(Unresolved, match=r"the plugin lamp is broken: .* no lamp here"):
         registry.schedule_types.get("lamp.dusk")
     assert registry.schedule_types.find("lamp.dusk") is None
     site.save()

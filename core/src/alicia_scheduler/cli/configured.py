@@ -73,7 +73,9 @@ def load_checked(
     absence = Absence(
         disabled=remembered.disabled,
         quarantined=remembered.quarantined,
-        starts=start.begin(remembered, outlines) if start is not None and outlines is not None else FailedStarts(),
+        starts=start.begin(remembered, outlines)
+        if start is not None and outlines is not None
+        else FailedStarts(),
         without=without,
         now=datetime.now(UTC),
     )

@@ -22,7 +22,15 @@ from alicia_scheduler.api.descriptors import (
 from alicia_scheduler.api.model import to_epoch
 from alicia_scheduler.host.known import is_first_party
 
-__all__ = ["Contributions", "Outline", "PluginError", "PluginRecord", "PluginStatus", "contract_name", "one_line"]
+__all__ = [
+    "Contributions",
+    "Outline",
+    "PluginError",
+    "PluginRecord",
+    "PluginStatus",
+    "contract_name",
+    "one_line",
+]
 
 LINE_LIMIT = 500
 """Characters of a sentence about a plugin, which may quote what the plugin raised."""

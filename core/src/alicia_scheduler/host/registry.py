@@ -64,9 +64,7 @@ class Family(Generic[T]):
         self._offers: Mapping[str, Offer[T]] = {}
         self._waiting: Mapping[str, PluginRecord] = {}
 
-    def refresh(
-        self, offers: Mapping[str, Offer[T]], waiting: Mapping[str, PluginRecord]
-    ) -> None:
+    def refresh(self, offers: Mapping[str, Offer[T]], waiting: Mapping[str, PluginRecord]) -> None:
         """Hold these from now on."""
         # Whoever looks from another thread finds the one or the other, never neither.
         self._offers, self._waiting = offers, waiting
@@ -99,9 +97,7 @@ class Family(Generic[T]):
                     f"the {self.kind} {name!r} is not there: the plugin {plugin.name} is "
                     f"{plugin.status}: {plugin.reason}"
                 )
-        sentence, hint, possible = missing_type(
-            self.kind, name, [*self._offers, *self._waiting]
-        )
+        sentence, hint, possible = missing_type(self.kind, name, [*self._offers, *self._waiting])
         if possible:
             raise Unresolved(f"{sentence} ({hint})")
         raise ConfigError(sentence, hint=hint)
@@ -157,18 +153,19 @@ class Registry:
         """Import a plugin that waits for it, and take in what it offers. Blocking, and safe to be
         called from any thread; does nothing for one that does not wait."""
         with self._importing:
-            if plugin.importing is None:
+            importing = plugin.importing if plugin.in_use else None
+            if importing is None:
                 return
-            plugin.importing()
+            importing()
             self.refresh()
-        if not plugin.in_use:
+        if plugin.reason is not None:
             logger.warning("plugin %s is %s: %s", plugin.name, plugin.status, plugin.reason)
 
     def provider(self, contract: type[Any]) -> Offer[ServiceType] | None:
         """The service that provides a contract."""
         for plugin in self.plugins:
-            waits = plugin.in_use and plugin.outline is not None
-            if waits and contract_name(contract) in plugin.outline.provides:
+            outline = plugin.outline if plugin.in_use else None
+            if outline is not None and contract_name(contract) in outline.provides:
                 self.bring(plugin)
         for offer in self.services:
             if offer.type.provides is contract:
