@@ -14,7 +14,7 @@ from typing import TypeVar
 
 __all__ = ["BENCHMARKS", "Figures", "Measurement", "measurement", "measurements_of"]
 
-BENCHMARKS = ("dispatch", "lateness", "scale", "next_slot")
+BENCHMARKS = ("dispatch", "lateness", "scale", "next_slot", "subscribers", "footprint")
 """The modules, in the order in which they run."""
 
 Figures = dict[str, float]

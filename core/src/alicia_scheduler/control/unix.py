@@ -21,7 +21,7 @@ __all__ = ["serve_unix"]
 
 logger = logging.getLogger(__name__)
 
-CONNECTION_LIMIT = 64
+CONNECTION_LIMIT = 128
 HANDSHAKE_TIMEOUT = 10.0
 
 BURST = 10_000
