@@ -14,7 +14,15 @@ from typing import TypeVar
 
 __all__ = ["BENCHMARKS", "Figures", "Measurement", "measurement", "measurements_of"]
 
-BENCHMARKS = ("dispatch", "lateness", "scale", "next_slot", "subscribers", "footprint")
+BENCHMARKS = (
+    "dispatch",
+    "lateness",
+    "scale",
+    "next_slot",
+    "subscribers",
+    "slow_consumers",
+    "footprint",
+)
 """The modules, in the order in which they run."""
 
 Figures = dict[str, float]
