@@ -4,9 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROJECTS := core $(wildcard plugins/*)
 PYPROJECTS := $(wildcard core/pyproject.toml plugins/*/pyproject.toml)
-PACKAGES := alicia_scheduler $(notdir $(wildcard plugins/*/src/*))
+PACKAGES := alicia_scheduler $(notdir $(wildcard plugins/*/src/* examples/plugins/*/src/*))
 
-.PHONY: help setup demo test test-slow bench lint format cli-reference clean
+# So many tests at once: most of them wait, for brokers, processes and sockets.
+JOBS ?= 4
+PYTEST := $(BIN)/python -m pytest -q -p no:cacheprovider -n $(JOBS) --dist worksteal
+
+.PHONY: help setup demo test test-slow bench docs reference lint format clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/ —/'
@@ -28,11 +32,11 @@ demo: $(VENV)/.runs ## run the scheduler on a few short events, until Ctrl-C
 
 test: $(VENV)/.tests ## run all tests, also those against a real Mosquitto
 	@sh tools/test-programs.sh
-	@ALICIA_REQUIRE_MOSQUITTO=1 $(BIN)/python -m pytest -q -p no:cacheprovider -m "not slow" $(ARGS)
+	@ALICIA_REQUIRE_MOSQUITTO=1 $(PYTEST) -m "not slow" $(ARGS)
 
 test-slow: $(VENV)/.tests ## the slow tier: larger random runs, every zone there is
 	@sh tools/test-programs.sh
-	@ALICIA_REQUIRE_MOSQUITTO=1 $(BIN)/python -m pytest -q -p no:cacheprovider -m slow $(ARGS)
+	@ALICIA_REQUIRE_MOSQUITTO=1 $(PYTEST) -m slow $(ARGS)
 
 $(VENV)/.peers: $(VENV)/.runs $(wildcard benchmarks/peers/*)
 	@sh benchmarks/peers/install.sh $(VENV)
@@ -41,17 +45,30 @@ $(VENV)/.peers: $(VENV)/.runs $(wildcard benchmarks/peers/*)
 bench: $(VENV)/.peers ## measure against peers and limits; ONLY=dispatch for one of the benchmarks
 	@$(BIN)/python -m benchmarks $(addprefix --only ,$(ONLY)) $(ARGS)
 
+$(VENV)/.docs: $(VENV)/.runs tools/requirements-docs.txt
+	@echo "setup: installing what makes the documentation"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		-c constraints.txt -r tools/requirements-docs.txt
+	@touch $@
+
+docs: $(VENV)/.docs ## make the documentation in docs/_build; every warning is an error
+	@$(BIN)/sphinx-build -q -W --keep-going -b html -d .sphinx docs docs/_build
+	@echo "docs: docs/_build/index.html"
+
+reference: $(VENV)/.runs ## make the pages of docs/reference anew that are made of the code
+	@$(BIN)/python -m tools.reference
+	@$(BIN)/python -m alicia_scheduler.control.reference > docs/reference/commands.md
+	@$(BIN)/python tools/cli_reference.py
+
 lint: $(VENV)/.tests ## ruff and mypy --strict on everything
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy --strict $(addprefix -p ,$(PACKAGES) benchmarks)
+	@MYPYPATH=$$(echo examples/plugins/*/src | tr ' ' ':') \
+		$(BIN)/mypy --strict $(addprefix -p ,$(PACKAGES) benchmarks tools.reference)
 
 format: $(VENV)/.tests ## let ruff format everything
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-cli-reference: $(VENV)/.runs ## write docs/reference/cli.md anew from the commands
-	@$(BIN)/python tools/cli_reference.py
-
 clean: ## remove .venv and all caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis state
+	rm -rf $(VENV) .sphinx docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis state

@@ -19,6 +19,7 @@ BENCHMARKS = (
     "lateness",
     "scale",
     "next_slot",
+    "mqtt",
     "subscribers",
     "slow_consumers",
     "footprint",

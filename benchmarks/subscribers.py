@@ -55,6 +55,9 @@ class _Nobody:
     async def execute(self, _caller: object, name: str, _arguments: object) -> object:
         return {"asked": name}
 
+    def note(self, _caller: object, _name: str, _arguments: object, _outcome: str) -> None:
+        """Nobody keeps an audit log here."""
+
 
 def _measured(subscribers: int) -> Figures:
     late: list[float] = []

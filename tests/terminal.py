@@ -22,16 +22,22 @@ ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)
 class Terminal:
     """Runs a command as the only thing in a terminal.
 
+    Args:
+        mute: the terminal itself neither shows what is typed nor throws away what is under way
+            when a key interrupts. Otherwise both happen in the middle of a line just as well.
+
     Attributes:
         recorded: everything that was drawn so far.
         process: the command.
     """
 
-    def __init__(self, command, *, columns=100, rows=30, env=None, cwd=None):
+    def __init__(self, command, *, columns=100, rows=30, env=None, cwd=None, mute=False):
         self.recorded = ""
         self._ours, theirs = pty.openpty()
         self._theirs = theirs
         self.resize(columns, rows)
+        if mute:
+            self._mute()
         self.before = termios.tcgetattr(theirs)
         environment = {**os.environ, "TERM": "xterm-256color", **(env or {})}
         for name in ("NO_COLOR", "COLUMNS", "LINES"):
@@ -78,6 +84,11 @@ class Terminal:
     def resize(self, columns, rows):
         """As when somebody pulls at the window: the kernel tells the program."""
         fcntl.ioctl(self._theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def _mute(self):
+        settings = termios.tcgetattr(self._theirs)
+        settings[3] = settings[3] & ~termios.ECHO | termios.NOFLSH
+        termios.tcsetattr(self._theirs, termios.TCSANOW, settings)
 
     def type(self, text):
         os.write(self._ours, text.encode())

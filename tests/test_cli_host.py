@@ -1,5 +1,6 @@
 """The verbs that speak to a running host, against a real one, by its socket and by a URL."""
 
+import itertools
 import json
 import os
 import socket
@@ -18,7 +19,7 @@ ALICIA = str(Path(sys.executable).parent / "alicia")
 
 CONFIG = """
 [scheduler]
-timezone = "UTC"
+timezone = "Pacific/Kiritimati"
 
 [control]
 listen = {port}
@@ -303,7 +304,53 @@ def test_a_skip_is_told_with_its_slot_and_taken_back(house):
     add(house, "lamp")
     assert "is skipped" in house("events", "skip", "lamp").stdout
     assert "runs" in house("events", "skip", "lamp", "--undo").stdout
-    assert house("events", "skip", "lamp", "--undo").exit_code == 1
+    assert "is skipped" in house("events", "skip", "lamp").stdout
+    assert "runs" in house("events", "unskip", "lamp").stdout
+
+
+@pytest.mark.parametrize("verb", [["skip", "--undo"], ["unskip"], ["unskip", "--json"]])
+def test_where_there_is_no_skip_to_take_back_the_answer_is_no(house, verb):
+    add(house, "lamp")
+    assert house("events", *verb, "lamp").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("verb", "slot"),
+    [(["preview", "daily", "-n", "1"], "06:30:00+14:00"), (["explain", "daily"], "06:30:00+14:00")],
+)
+def test_an_event_without_a_zone_is_foretold_in_that_of_its_host(house, verb, slot):
+    assert (
+        house("events", "add", "daily", "--daily", "06:30", "--command", "/bin/true").exit_code == 0
+    )
+    shown = house(*verb)
+    assert shown.exit_code == 0
+    assert slot in shown.stdout
+    assert "does not run" not in shown.stdout
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ["events", "show", b"\xff"],
+        ["events", "trigger", b"\xff"],
+        ["explain", b"\xff"],
+        ["events", "add", "lamp", "--every", "1h", "--command", "/bin/true", "--name", b"a\xff"],
+    ],
+)
+def test_what_was_typed_and_is_no_text_is_refused(house, verb):
+    found = subprocess.run(
+        [ALICIA, *verb, "--state-dir", str(house.state)], capture_output=True, check=False
+    )
+    assert found.returncode == 2
+    assert b"is not UTF-8" in found.stderr
+    assert b"Traceback" not in found.stderr
+
+
+def test_more_slots_than_a_host_shows_at_once_are_foretold_all_the_same(house):
+    add(house, "lamp")
+    slots = [item["slot"] for item in house.answer("preview", "lamp", "-n", "2100")["slots"]]
+    assert len(slots) == 2100
+    assert {later - earlier for earlier, later in itertools.pairwise(slots)} == {3600.0}
 
 
 def test_an_execution_that_runs_is_cancelled_by_its_event(house):
@@ -317,7 +364,10 @@ def test_an_execution_that_runs_is_cancelled_by_its_event(house):
     again = house("executions", "retry", cancelled["execution_id"])
     assert again.exit_code == 0
     assert "again as" in again.stdout
-    assert house("executions", "cancel", "--event", "long").exit_code == 0
+    told = house("executions", "cancel", "--event", "long")
+    assert told.exit_code == 0
+    # It was told to stop; when it has, its record says so.
+    assert told.stdout.endswith(": is being stopped\n")
 
 
 def test_the_whole_schedule_is_paused_and_resumed(house):

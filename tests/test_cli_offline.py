@@ -1,6 +1,8 @@
 """What the command line does without a host, and what holds for all of its verbs."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import tomllib
@@ -46,10 +48,6 @@ WITHOUT_JSON = {
     ("completion",),
     ("init",),
     ("plugins", "new"),
-    ("plugins", "enable"),
-    ("plugins", "disable"),
-    ("plugins", "rescan"),
-    ("tokens", "revoke"),
     ("service", "install"),
     ("service", "uninstall"),
 }
@@ -121,7 +119,7 @@ def test_an_address_that_cannot_be_meant_is_wrong_usage(options):
 
 
 def test_the_reference_is_in_step_with_the_commands():
-    assert PAGE.read_text() == page(), "run: make cli-reference"
+    assert PAGE.read_text() == page(), "run: make reference"
 
 
 def test_a_reader_that_goes_away_is_no_error():
@@ -232,6 +230,40 @@ def test_what_is_imported_runs_when_cron_ran_it(tmp_path):
     assert days == ["2026-11-06", "2026-11-13", "2026-11-20", "2026-11-27", "2026-12-04"]
 
 
+def test_a_character_that_the_encoding_of_the_terminal_lacks_is_printed_by_its_number(tmp_path):
+    found = subprocess.run(
+        [ALICIA, "init", "\u2615-\xe4.toml"],
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+    )
+    assert b"\\u2615-\xe4.toml is written" in found.stdout
+
+
+def test_what_a_signal_cuts_short_is_printed_to_its_end_also_where_python_does_not_buffer(tmp_path):
+    """A signal in the middle of a line that the reader has no room for: the rest must follow."""
+    code = (
+        "import signal, sys\n"
+        "from alicia_scheduler.cli.main import main\n"
+        "main(['tokens', 'list'], standalone_mode=False)\n"
+        "signal.signal(signal.SIGUSR1, lambda *_: None)\n"
+        "sys.stdout.write('x' * 1_000_000 + 'end\\n')\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "ALICIA_STATE_DIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+    ) as process:
+        # A pipe holds 64 KiB, so that it still writes whenever there is more to read.
+        printed = process.stdout.read(100_000)
+        process.send_signal(signal.SIGUSR1)
+        printed += process.stdout.read()
+    assert printed.endswith(b"end\n")
+    assert printed.count(b"x") == 1_000_000
+
+
 # -- completion ------------------------------------------------------------------------------
 
 
@@ -242,14 +274,18 @@ def test_each_shell_gets_its_script(shell):
     assert "_ALICIA_COMPLETE" in result.stdout
 
 
-def completed(words, tmp_path):
-    env = {
+def completing(words, tmp_path):
+    return {
         "_ALICIA_COMPLETE": "bash_complete",
         "COMP_WORDS": words,
         "COMP_CWORD": str(len(words.split(" ")) - 1),
         "ALICIA_STATE_DIR": str(tmp_path / "nowhere"),
         "PATH": "/usr/bin:/bin",
     }
+
+
+def completed(words, tmp_path):
+    env = completing(words, tmp_path)
     found = subprocess.run(
         [ALICIA], env=env, capture_output=True, text=True, timeout=60, check=True
     )
@@ -260,6 +296,22 @@ def completed(words, tmp_path):
 def test_verbs_complete(tmp_path):
     assert completed("alicia ev", tmp_path) == ["events"]
     assert "skip" in completed("alicia events s", tmp_path)
+
+
+@pytest.mark.parametrize("words", ["alicia ev", "alicia events show l"])
+def test_completion_waits_for_nothing_that_only_a_host_needs(tmp_path, words):
+    code = "import sys; from alicia_scheduler.cli.main import main\ntry:\n"
+    code += "    main(prog_name='alicia')\nfinally:\n"
+    code += "    print([name for name in ('trio', 'rich', 'wsproto') if name in sys.modules])"
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env=completing(words, tmp_path),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.stdout.splitlines()[-1] == "[]", found.stderr
 
 
 def test_the_names_of_plugins_complete(tmp_path):

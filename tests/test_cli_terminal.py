@@ -1,5 +1,6 @@
 """`alicia tail` and `alicia top` in a real terminal, against a real host."""
 
+import json
 import os
 import re
 import subprocess
@@ -92,8 +93,8 @@ def terminal(host, *arguments, **options):
 
 def sequences(text):
     """The numbers of the notifications that `tail --json` printed."""
-    # A terminal also shows ^C, in between, when that is pressed.
-    return [int(number) for number in re.findall(r'"sequence": (\d+)\}', text)]
+    whole = text[: text.rfind("\n") + 1].splitlines()
+    return [json.loads(line)["sequence"] for line in whole if not line.startswith("alicia: ")]
 
 
 # -- tail ------------------------------------------------------------------------------------
@@ -145,7 +146,9 @@ def missing(text):
 
 
 def test_tail_waits_for_a_host_that_went_away_and_says_what_it_missed(own_host):
-    with terminal(own_host, "tail", "--json") as screen:
+    # Ctrl-C comes in the middle of a line as well.
+    unbuffered = {"PYTHONUNBUFFERED": "1"}
+    with terminal(own_host, "tail", "--json", mute=True, env=unbuffered) as screen:
         screen.until(lambda it: len(sequences(it.text)) >= 2, "two notifications")
         own_host.stop()
         screen.until("waiting for it to come back")
@@ -160,7 +163,7 @@ def test_tail_waits_for_a_host_that_went_away_and_says_what_it_missed(own_host):
 
 
 def test_tail_says_which_notifications_are_kept_no_more(own_host):
-    with terminal(own_host, "tail", "--json") as screen:
+    with terminal(own_host, "tail", "--json", mute=True) as screen:
         screen.until(lambda it: len(sequences(it.text)) >= 4, "some notifications")
     # They are kept in the host's memory.
     own_host.stop()
@@ -214,6 +217,37 @@ def test_top_leaves_the_terminal_as_it_was(shared_host, how):
         assert after.rindex(SHOWS) > after.rindex(HIDES)
         assert screen.settings == screen.before
         assert "Traceback" not in screen.text
+
+
+def test_q_ends_top_and_leaves_the_terminal_as_it_was(shared_host):
+    with terminal(shared_host, "top", "--interval", "0.3") as screen:
+        screen.until("UNDER WAY")
+        screen.type("x")
+        screen.type("q")
+        assert screen.end() == 0
+        assert screen.recorded.rindex(LEAVES) > screen.recorded.rindex("UNDER WAY")
+        assert screen.settings == screen.before
+
+
+def test_ctrl_z_gives_the_shell_its_terminal_and_fg_goes_on_with_the_picture(shared_host):
+    shell = ["/bin/bash", "--norc", "--noprofile", "--noediting", "-i"]
+    with Terminal(shell, env={"PS1": "the shell> "}) as screen:
+        screen.until("the shell> ")
+        screen.type(f"{ALICIA} top --interval 0.3 --state-dir {shared_host.state}\n")
+        screen.until("UNDER WAY")
+        screen.type("\x1a")
+        screen.until("Stopped")
+        assert screen.recorded.count(ENTERS) == screen.recorded.count(LEAVES) == 1
+        assert screen.recorded.rindex(SHOWS) > screen.recorded.rindex(HIDES)
+        screen.type("fg\n")
+        screen.until(lambda it: it.recorded.count(ENTERS) == 2, "the second buffer again")
+        screen.until(lambda it: "UNDER WAY" in it.recorded.split(ENTERS)[-1], "the picture")
+        screen.type("q")
+        screen.until(lambda it: it.recorded.count(LEAVES) == 2, "the end")
+        screen.type("echo ended with $?\n")
+        screen.until("ended with 0")
+        screen.type("exit\n")
+        assert screen.end() == 0
 
 
 def test_top_follows_the_size_of_the_window(shared_host):

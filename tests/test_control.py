@@ -54,7 +54,7 @@ def alicia(tmp_path, *arguments):
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=120,
     )
 
 

@@ -1,12 +1,15 @@
 """What the documentation shows is run."""
 
-import re
+import configparser
+import json
+import shutil
+import subprocess
 import tomllib
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 import trio
+from tests.manual.fences import all_fences
 
 from alicia_scheduler.config.document import Document
 from alicia_scheduler.config.load import configuration
@@ -24,16 +27,14 @@ END:VEVENT
 END:VCALENDAR
 """
 
-DOCS = Path(__file__).parent.parent / "docs"
-
 
 def blocks(language):
-    """Every block of a language of every page, named by its page."""
-    block = re.compile(rf"```{language}\n(.*?)```", re.DOTALL)
+    """Every block of a language of every page that is no file of its page's commands, named by
+    its page."""
     return [
-        pytest.param(text, id=f"{page.relative_to(DOCS)}:{number}")
-        for page in sorted(DOCS.rglob("*.md"))
-        for number, text in enumerate(block.findall(page.read_text()))
+        pytest.param(fence.text, id=str(fence))
+        for fence in all_fences(language)
+        if fence.file is None
     ]
 
 
@@ -70,9 +71,49 @@ def provide(block, folder, monkeypatch):
 def test_a_toml_block_of_the_documentation_is_a_right_configuration(
     block, registry, tmp_path, monkeypatch
 ):
+    block = block.replace('"…"', '"token"')
     provide(block, tmp_path, monkeypatch)
     loaded = configuration(Document.parse(block, str(tmp_path / "home.toml")))
     checked = check_configuration(loaded, registry, now=datetime.now(UTC))
     assert [str(issue) for issue in checked.issues] == []
     absent = [said for said in checked.unresolved if "there is no event" not in said]
     assert absent == []  # other events may be on another page
+
+
+@pytest.mark.parametrize("block", blocks("json"))
+def test_a_json_block_of_the_documentation_is_json(block):
+    json.loads(block)
+
+
+@pytest.mark.parametrize(
+    "flow", [pytest.param(f.text, id=str(f)) for f in all_fences("json") if f.words == "flow"]
+)
+def test_a_flow_for_node_red_is_wired_to_nodes_that_are_there(flow):
+    nodes = {node["id"]: node for node in json.loads(flow)}
+    for node in nodes.values():
+        ends = {end for wire in node.get("wires", []) for end in wire}
+        if node["type"] in {"mqtt in", "mqtt out"}:
+            ends.add(node["broker"])
+        assert ends <= set(nodes)
+
+
+@pytest.mark.parametrize("block", blocks("yaml"))
+def test_a_yaml_block_of_the_documentation_is_yaml(block):
+    assert pytest.importorskip("yaml").safe_load(block)
+
+
+@pytest.mark.parametrize("block", blocks("ini"))
+def test_a_drop_in_of_the_documentation_is_one_that_systemd_takes(block, tmp_path):
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    parser.read_string(block)
+    assert set(parser.sections()) <= {"Unit", "Service", "Install"}
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("systemd-analyze is not installed")
+    unit = tmp_path / "shown.service"
+    unit.write_text(f"[Service]\nExecStart=/bin/true\n{block}")
+    done = subprocess.run(
+        [program, "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False
+    )
+    said = [line for line in done.stderr.splitlines() if str(unit) in line]
+    assert said == []

@@ -9,8 +9,9 @@ from click.testing import CliRunner
 from msgspec.structs import replace
 
 from alicia_scheduler.api import EventState, Status
-from alicia_scheduler.api.store import SaveEvent, SaveExecution
+from alicia_scheduler.api.store import SaveEvent, SaveExecution, SaveFact
 from alicia_scheduler.cli.main import main
+from alicia_scheduler.kernel.halting import HALTED
 from alicia_scheduler.kernel.ledger import new_execution
 from alicia_scheduler.store import STORE_FILE, SqliteStore
 from alicia_scheduler.testing.kernel import make_event
@@ -273,3 +274,18 @@ def test_numbers_and_times_that_are_none_are_mistakes_of_usage(config, arguments
     assert result.exit_code == 2
     assert "Error: " in result.output
     assert "must say its time zone" not in result.output
+
+
+async def test_a_pause_of_the_whole_schedule_is_explained_without_a_host(tmp_path):
+    event = make_event(
+        "lamp", schedule_type="cron", schedule_config={"expression": "0 0 1 1 *"}, timezone="UTC"
+    )
+    anchored = EventState(anchor=datetime(2026, 1, 1, tzinfo=UTC))
+    paused = SaveFact(HALTED, datetime(2090, 1, 1, tzinfo=UTC).timestamp())
+    async with SqliteStore.open(tmp_path / STORE_FILE) as store:
+        await store.commit([SaveEvent(event, anchored), paused])
+    found = answer("explain", "lamp", "2088-01-01T00:00Z", "--state-dir", str(tmp_path))
+    stopped = [each["why"] for each in found["slots"][0]["verdicts"] if not each["passed"]]
+    assert stopped == [
+        "the event is paused until 2090-01-01 00:00:00+00:00 (the whole schedule is paused)"
+    ]

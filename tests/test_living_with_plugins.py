@@ -319,6 +319,14 @@ def test_a_host_that_dies_soon_after_its_start_again_and_again_leaves_strangers_
     home.stop(process)
 
 
+def test_who_switches_safe_mode_off_keeps_all_plugins(home):
+    home.write(DEADLY, "deadly")
+    good = home.config.read_text()
+    home.config.write_text(good.replace("[scheduler]", "[scheduler]\nsafe_mode = false"))
+    for _ in range(4):
+        assert home.start(wait=False).wait(timeout=60) == 9
+
+
 def test_a_start_that_is_stopped_or_refused_for_a_reason_that_is_said_does_not_count(home):
     home.write(DEADLY, "deadly")
     for _ in range(2):

@@ -196,6 +196,7 @@ def test_a_waiting_retry_is_no_dead_letter_and_cannot_be_run_again(state_dir, wa
 def test_a_waiting_retry_is_cancelled(state_dir, waiting):
     result = told(state_dir, "executions", "cancel", waiting["execution_id"])
     assert result.returncode == 0
+    assert result.stdout == f"execution {waiting['execution_id']}: cancelled\n"
     shown = told(state_dir, "executions", "show", waiting["execution_id"], "--json")
     assert json.loads(shown.stdout)["status"] == "cancelled"
     again = told(state_dir, "executions", "cancel", waiting["execution_id"])

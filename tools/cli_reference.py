@@ -21,7 +21,7 @@ HEAD = """\
 # The command line
 
 <!-- Made by tools/cli_reference.py from the commands themselves. Change them, then run
-`make cli-reference`. -->
+`make reference`. -->
 
 Exit codes: 0 ok, 1 the answer is no, 2 wrong usage, 3 no host answers.
 
@@ -32,7 +32,9 @@ in there. A host elsewhere is named by `--url` (`ALICIA_URL`), with a token in `
 
 `--json` prints what the command of the host answers, as its JSON Schema describes it. `events
 list` and `executions list` print the list alone, `events show` and `executions show` the one
-object. Times in JSON are epoch seconds. For people times are shown as
+object. A refusal is the object `error` with `code`, `message`, `hint`, `path` and `details`, as
+every door gives it, and exit code 1; its sentence is on standard error as well. Times in JSON are
+epoch seconds. For people times are shown as
 `in 5 min (2026-11-27 18:00:00+01:00)`, in the zone of the terminal. Colour and tables as wide as
 the window come on a terminal only, no colour where `NO_COLOR` is set; a pipe gets plain columns.
 """

@@ -1,6 +1,7 @@
 """The pieces that the command line is made of: times, tables, values, TOML."""
 
 import json
+import logging
 import tomllib
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alicia_scheduler.cli.definition import Setting, assigned, read_message, read_setting
+from alicia_scheduler.cli.loglines import LineFormatter
 from alicia_scheduler.cli.notices import notice_parts
 from alicia_scheduler.cli.output import escaped_json, print_table, printable
 from alicia_scheduler.cli.relative import elapsed, told_time
@@ -186,3 +188,27 @@ def test_a_message_is_json_only_where_it_looks_like_it(text, message):
 )
 def test_events_are_selected_by_id_pattern_and_tag(events, tag, expected):
     assert matches({"event_id": "lamp", "tags": ["red"]}, events, tag) is expected
+
+
+def logged(message, *arguments, failure=None):
+    record = logging.LogRecord("alicia", logging.INFO, "x.py", 1, message, arguments, None)
+    record.created = 1767225600.25
+    if failure is not None:
+        record.exc_info = (type(failure), failure, failure.__traceback__)
+    return LineFormatter().format(record)
+
+
+def test_a_message_of_the_log_is_one_line_in_utc_whatever_is_in_it():
+    line = logged("events/pause by %s", "ann\n2026-01-01 ERROR alicia: \x1b[31mforged\u2028\r")
+    assert line.startswith("2026-01-01 00:00:00.250+00:00 INFO alicia: events/pause by ann\\n")
+    assert len(line.splitlines()) == 1
+    assert line.isprintable()
+
+
+def test_a_traceback_in_the_log_keeps_its_lines_and_nothing_that_drives_a_terminal():
+    try:
+        raise OSError("no \x1b[31m")
+    except OSError as error:
+        lines = logged("failed", failure=error).splitlines()
+    assert lines[1] == "Traceback (most recent call last):"
+    assert lines[-1] == "OSError: no \\x1b[31m"

@@ -1,13 +1,16 @@
 """The audit log: who did what, and that it never stands in anybody's way."""
 
 import json
+import os
 import stat
 from contextlib import asynccontextmanager
 
 import pytest
 import trio
+from click.testing import CliRunner
 
 from alicia_scheduler.api import Caller, CommandError, Permission
+from alicia_scheduler.cli.main import main
 from alicia_scheduler.control.control import Control
 from alicia_scheduler.host import audit
 from alicia_scheduler.host.audit import AuditLog
@@ -148,11 +151,29 @@ async def test_a_secret_is_neither_in_the_log_nor_in_an_answer(tmp_path, monkeyp
             ("stats", {}),
             ("health", {}),
             ("plugins/show", {"name": "test"}),
+            ("plugins/list", {}),
+            ("preview", {"event_id": "copy"}),
+            ("backup", {"path": str(tmp_path / f"{CANARY}.db")}),
+            ("commands/list", {}),
         ):
             answers.append(await tell(command, **arguments))
         with pytest.raises(CommandError) as refusal:
             await tell("events/pause", event_id=f"none-{CANARY}")
         answers.append(refusal.value.to_json())
+        for command, arguments in (
+            ("events/get", {"event_id": CANARY}),
+            ("events/update", {"event_id": "copy", "revision": 99, "changes": {CANARY: 1}}),
+            ("preview", {"schedule_type": CANARY, "schedule_config": {}}),
+            ("explain", {"event_id": "copy", "at": CANARY}),
+            ("executions/list", {"after": CANARY}),
+            ("executions/cancel", {"execution_id": CANARY}),
+            ("plugins/show", {"name": CANARY}),
+            ("backup", {"path": str(tmp_path / f"{CANARY}.db")}),
+            ("backup", {"path": f"/{CANARY}/x.db"}),
+        ):
+            with pytest.raises(CommandError) as refusal:
+                await tell(command, **arguments)
+            answers += [refusal.value.to_json(), str(refusal.value)]
         with pytest.raises(CommandError) as refusal:
             await tell(f"events/{CANARY}")
         answers.append(refusal.value.to_json())
@@ -235,3 +256,33 @@ async def test_a_command_that_is_cut_off_is_noted_as_cancelled(tmp_path, monkeyp
         monkeypatch.undo()
     (line,) = lines(state)
     assert line["outcome"] == "cancelled"
+
+
+def test_what_the_command_line_does_without_a_host_is_noted_and_no_secret_with_it(tmp_path):
+    def alicia(*arguments):
+        return CliRunner().invoke(main, [*arguments, "--state-dir", str(tmp_path)])
+
+    made = alicia("tokens", "create", "laptop", "--permission", "admin")
+    alicia("tokens", "create", "laptop")
+    alicia("tokens", "list")
+    alicia("tokens", "revoke", "laptop", "none")
+    alicia("plugins", "disable", "sink-log")
+    found = lines(tmp_path)
+    assert {(line["door"], line["caller"]) for line in found} == {("cli", f"uid {os.getuid()}")}
+    assert [(line["command"], line["arguments"]["name"], line["outcome"]) for line in found] == [
+        ("tokens/create", "laptop", "ok"),
+        ("tokens/create", "laptop", "refused"),
+        ("tokens/revoke", "laptop", "ok"),
+        ("tokens/revoke", "none", "refused"),
+        ("plugins/disable", "sink-log", "ok"),
+    ]
+    assert stat.S_IMODE((tmp_path / "audit.log").stat().st_mode) == 0o600
+    assert made.stdout.split()[0] not in (tmp_path / "audit.log").read_text()
+
+
+def test_a_log_that_cannot_be_written_stops_nothing_that_the_command_line_does(tmp_path):
+    (tmp_path / "audit.log").mkdir()
+    made = CliRunner().invoke(main, ["tokens", "create", "laptop", "--state-dir", str(tmp_path)])
+    assert made.exit_code == 0
+    assert made.stdout.startswith("alicia_")
+    assert "the audit log cannot be written" in made.stderr

@@ -130,7 +130,8 @@ async def test_executions_are_cancelled_by_id_or_with_their_events():
     async with commanded() as (_, tell):
         first, second, third, fourth = [await triggered(tell, "hold") for _ in range(4)]
         answer = await tell("executions/cancel", execution_id=first)
-        assert answer == {"done": [{"execution_id": first, "event_id": "hold"}], "failed": []}
+        told = {"execution_id": first, "event_id": "hold", "ended": False}
+        assert answer == {"done": [told], "failed": []}
         answer = await tell("executions/cancel", execution_id=[second, "none", second])
         assert [each["execution_id"] for each in answer["done"]] == [second]
         assert [(each["execution_id"], each["code"]) for each in answer["failed"]] == [
@@ -423,3 +424,18 @@ async def test_a_rescan_says_what_is_new_here():
         answer = await tell("plugins/rescan")
         assert "schedule-interval" in answer["added"]
         assert "schedule-interval" in {plugin["name"] for plugin in answer["plugins"]}
+
+
+async def test_a_retry_by_event_runs_what_failed_last_and_nothing_else():
+    async with commanded() as (_, tell):
+        await triggered(tell, "note")
+        failed = await triggered(tell, "fail")
+        await until_ended(tell, 2)
+        answer = await tell("executions/retry", event_id="*")
+        assert [each["execution_id"] for each in answer["done"]] == [failed]
+        await refused(tell("executions/retry", event_id="note"), code="not_supported")
+        await refused(tell("executions/retry", tag="nobody"), code="not_found")
+        await refused(tell("executions/retry"), code="invalid_format", path=("event_id",))
+        await refused(
+            tell("executions/retry", event_id="fail", execution_id=failed), code="invalid_format"
+        )

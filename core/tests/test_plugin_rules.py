@@ -144,15 +144,6 @@ BROKEN = {
         "offers no type",
     ),
     "ALP101": (changed(", forbid_unknown_fields=True", ""), "options that do not exist"),
-    "ALP102": (
-        {
-            "source": SOURCE.replace(
-                "    mac: str\n", "    mac: str\n    lock: trio.Lock | None = None\n"
-            ).replace("its address.\n", "its address.\n        lock: held meanwhile.\n"),
-            "metadata": METADATA + "| `lock` | held meanwhile |\n",
-        },
-        "no JSON schema",
-    ),
     "ALP103": (changed("        mac: its address.\n", ""), "nothing explains WakeOptions.mac"),
     "ALP104": (changed(', summary="wake a machine"', ""), "no summary"),
     "ALP105": (changed("@asynccontextmanager\n", ""), "lacks @asynccontextmanager"),

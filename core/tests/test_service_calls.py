@@ -233,6 +233,28 @@ def test_a_needed_service_that_never_runs_by_itself_is_a_mistake_where_it_is_nee
     assert checked('service = "lamp.blink"', *parts, more=more) == ([], [])
 
 
+def test_of_two_services_for_one_contract_the_one_that_runs_by_itself_is_taken():
+    fast = ServiceType(
+        name="bridge.fast", config=BlinkData, open=nothing, provides=Bridge, only_configured=True
+    )
+    plain = ServiceType(name="bridge.plain", config=BlinkData, open=nothing, provides=Bridge)
+    parts = [lamp(), button(lambda _: (Bridge,)), plugin("bridge", services=[fast, plain])]
+    assert checked('service = "lamp.blink"', *parts) == ([], [])
+
+
+def test_two_services_for_one_contract_cannot_run_at_the_same_time():
+    rivals = [
+        ServiceType(name=f"bridge.{name}", config=BlinkData, open=nothing, provides=Bridge)
+        for name in ("fast", "plain")
+    ]
+    parts = [lamp(), plugin("bridge", services=rivals)]
+    more = '[services."bridge.fast"]\n[services."bridge.plain"]\n'
+    issues, _ = checked('service = "lamp.blink"', *parts, more=more)
+    [issue] = issues
+    assert "both provide Bridge; only one can run" in issue
+    assert "remove [services.bridge.fast] or [services.bridge.plain]" in issue
+
+
 def test_a_needed_service_that_nothing_provides_leaves_the_event_unresolved():
     issues, unresolved = checked('service = "lamp.blink"', lamp(), button(lambda _: (Bridge,)))
     assert issues == []

@@ -28,11 +28,13 @@ class Scripted:
     Attributes:
         begun: the arguments of each ``wait`` and ``echo``, as they began.
         go: lets ``wait`` end.
+        answering: set when the first door is open.
     """
 
     def __init__(self):
         self.begun = []
         self.go = trio.Event()
+        self.answering = trio.Event()
 
     async def execute(self, caller, name, arguments):
         if name == "echo":

@@ -199,9 +199,9 @@ async def test_a_far_side_that_has_gone_without_a_word_is_cut_off(tmp_path, monk
 
 
 async def test_a_quiet_far_side_that_answers_pings_stays(tmp_path, monkeypatch):
-    monkeypatch.setattr(session_room, "HEARTBEAT", 1)
+    monkeypatch.setattr(session_room, "HEARTBEAT", 2)
     async with open_house(tmp_path) as house, friend(house) as opened:
-        await trio.sleep(3.5)
+        await trio.sleep(7)
         assert (await opened.ask({"id": 1, "type": "ping"}))["type"] == "pong"
 
 

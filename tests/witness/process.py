@@ -99,7 +99,8 @@ class Host:
         self._heard_since_start = Tail(self.heard_file)
         act = f'type = "witness.act", ledger = "{self.ledger}"'
         self.config.write_text(
-            f'[scheduler]\ntimezone = "UTC"\nstate_dir = "{self.state}"\n{settings}\n'
+            '[scheduler]\ntimezone = "UTC"\nsafe_mode = false\n'
+            f'state_dir = "{self.state}"\n{settings}\n'
             f'[sinks."witness.hear"]\nledger = "{self.heard_file}"\n' + events.replace("{act}", act)
         )
         self._environ = {**os.environ, "PYTHONPATH": str(SITE), **(environ or {})}

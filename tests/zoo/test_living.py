@@ -459,6 +459,17 @@ def test_after_three_failed_starts_all_but_alicias_own_are_left_out(tmp_path):
     assert statuses(absence) == {"lamp": "disabled", "tide": "disabled", "mqtt": None}
 
 
+def test_starts_that_ended_with_the_machine_say_nothing_about_plugins(tmp_path, monkeypatch):
+    boot = tmp_path / "boot"
+    monkeypatch.setattr("alicia_scheduler.host.remembered.BOOT_ID", boot)
+    for number in range(5):
+        boot.write_text(f"boot {number}")
+        Remembered(tmp_path).begin_start()
+    assert Absence(starts=Remembered(tmp_path).begin_start(), now=START).safe_mode is None
+    failed_starts(tmp_path, "", "", "")
+    assert Absence(starts=Remembered(tmp_path).begin_start(), now=START).safe_mode is not None
+
+
 def test_if_all_ended_with_the_import_of_one_plugin_that_one_alone_is_left_out(tmp_path):
     absence = Absence(starts=failed_starts(tmp_path, "lamp", "lamp", "lamp"), now=START)
     assert "the plugin lamp" in absence.safe_mode

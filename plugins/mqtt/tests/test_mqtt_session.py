@@ -7,7 +7,6 @@ from functools import partial
 
 import pytest
 import trio
-from paho.mqtt import client as paho
 
 from alicia_mqtt import MqttConfig
 from alicia_scheduler.api import ConfigError, Retryable
@@ -138,23 +137,33 @@ async def test_after_an_unfinished_message_at_qos_2_the_session_begins_anew(conn
     assert bool(flags[1] & CLEAN_START) is fresh
 
 
-async def test_an_idle_connection_wakes_the_process_no_more_than_once_a_ping(
-    mosquitto, connect, monkeypatch
-):
-    looks = []
-    original = paho.Client.loop_misc
-
-    def counted(self):
-        looks.append(time.monotonic())
-        return original(self)
-
-    monkeypatch.setattr(paho.Client, "loop_misc", counted)
+async def test_an_idle_connection_is_kept_alive_by_pings(mosquitto, connect):
     async with connect(mosquitto.port, keepalive=3) as connection:
-        await until_connected(connection)
+        before = await connection.wait_connection()
         await trio.sleep(5)
         assert connection.connected
-    # A ping each 2 s, and one look at the beginning.
-    assert len(looks) <= 2 + (looks[-1] - looks[0]) / 2
+        assert await connection.wait_connection() == before
+
+
+class Passes(trio.abc.Instrument):
+    """Counts how often the loop woke."""
+
+    count = 0
+
+    def after_io_wait(self, timeout):
+        self.count += timeout > 0
+
+
+async def test_between_two_pings_an_idle_connection_does_not_wake_the_process(mosquitto, connect):
+    async with connect(mosquitto.port, keepalive=60) as connection:
+        await until_connected(connection)
+        await connection.publish("a", b"", qos=1)
+        await trio.sleep(1)
+        passes = Passes()
+        trio.lowlevel.add_instrument(passes)
+        await trio.sleep(4)
+        trio.lowlevel.remove_instrument(passes)
+    assert passes.count <= 2  # the end of the sleep is one
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,7 @@ from alicia_scheduler.host.discovery import find_candidates
 from alicia_scheduler.host.host import Host
 from alicia_scheduler.host.loader import load_plugins
 from alicia_scheduler.host.registry import Registry
-from alicia_scheduler.testing.mosquitto import Recorder, mosquitto
-
-__all__ = ["mosquitto"]
+from alicia_scheduler.testing.mosquitto import Recorder
 
 PREFIX = "alicia/scheduler"
 

@@ -14,6 +14,16 @@ async def runs(host):
     return await host.kernel.store.list_executions(limit=100)
 
 
+async def test_what_is_retained_and_no_command_is_no_error(mosquitto, host_at, client, caplog):
+    # Its own availability lies there, and whatever others leave.
+    client.publish(f"{PREFIX}/availability", b"online", retain=True)
+    await client.wait_for(f"{PREFIX}/availability")
+    async with host_at(mosquitto.port):
+        await client.registered()
+        assert (await client.command("get_stats"))["status"] == "ok"
+    assert "retained command" not in caplog.text
+
+
 async def test_a_retained_command_is_ignored_at_every_connection_and_told_once(
     mosquitto, host_at, client, far, caplog
 ):

@@ -13,6 +13,7 @@ async def test_it_registers_when_it_comes_and_unregisters_when_it_goes(mosquitto
     # X18, C10
     async with host_at(mosquitto.port):
         await client.registered()
+        await client.wait_for(STATUS)
         [registration] = client.of("alicia/system/discovery/register")
     [farewell] = await client.wait_for("alicia/system/discovery/unregister")
     told = registration.json()["payload"]
@@ -125,9 +126,10 @@ async def test_b3_restart_reloads_by_default(mosquitto, host_at, client):
 async def test_restart_can_end_the_process_after_its_answer(
     mosquitto, host_at, client, monkeypatch
 ):
-    raised = []
+    raised, noted = [], []
     monkeypatch.setattr(signal, "raise_signal", raised.append)
-    async with host_at(mosquitto.port, 'restart = "exit"\nallow = ["*"]'):
+    async with host_at(mosquitto.port, 'restart = "exit"\nallow = ["*"]') as host:
+        monkeypatch.setattr(host.audit, "note", lambda *line: noted.append(line))
         await client.registered()
         topic = "alicia/event_scheduler/command"
         reply = await client.ask(topic, {"command": "restart"})
@@ -135,13 +137,20 @@ async def test_restart_can_end_the_process_after_its_answer(
         while not raised:
             await client.command("get_stats")
     assert raised == [signal.SIGTERM]
+    ((caller, name, _, outcome),) = noted
+    assert (caller.door, name, outcome) == ("mqtt", "scheduler/restart", "ok")
 
 
-async def test_restart_can_be_ignored(mosquitto, host_at, client):
-    async with host_at(mosquitto.port, 'restart = "ignore"'):
+async def test_restart_can_be_ignored_and_that_is_in_the_audit_log(
+    mosquitto, host_at, client, monkeypatch
+):
+    noted = []
+    async with host_at(mosquitto.port, 'restart = "ignore"') as host:
+        monkeypatch.setattr(host.audit, "note", lambda *line: noted.append(line))
         await client.registered()
         reply = await client.ask("alicia/event_scheduler/command", {"command": "restart"})
     assert reply["error"]["code"] == "not_allowed"
+    assert [(line[1], line[3]) for line in noted] == [("scheduler/restart", "not_allowed")]
 
 
 async def test_without_registration_and_control_only_health_is_told(mosquitto, host_at, client):

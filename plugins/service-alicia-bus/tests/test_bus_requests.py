@@ -108,6 +108,20 @@ async def test_a8_the_configuration_says_which_commands_the_bus_may_use(
     assert ((reply["error"] or {}).get("code") != "not_allowed") is allowed
 
 
+async def test_what_the_bus_may_not_use_is_in_the_audit_log_all_the_same(
+    mosquitto, host_at, client, monkeypatch
+):
+    noted = []
+    async with host_at(mosquitto.port, 'deny = ["*/delete", "events/list"]') as host:
+        monkeypatch.setattr(host.audit, "note", lambda *line: noted.append(line))
+        await client.registered()
+        for name in ("events/delete", "events/list"):
+            await client.ask(f"{PREFIX}/command/{name}", {"event_id": "x"})
+    ((caller, name, arguments, outcome),) = noted
+    assert (caller.door, name, outcome) == ("mqtt", "events/delete", "not_allowed")
+    assert arguments == {"event_id": "x"}
+
+
 async def test_a8_scripts_cannot_come_from_the_bus_unless_allowed(mosquitto, host_at, client, far):
     scripted = far | {"action": SCRIPT}
     async with host_at(mosquitto.port) as host:

@@ -121,3 +121,14 @@ class Commands(Protocol):
                 done.
         """
         ...
+
+    def note(self, caller: Caller, name: str, arguments: Mapping[str, Any], outcome: str) -> None:
+        """Write to the audit log what a door did by itself, or refused before it came here. Never
+        waits. Added in API 1.1.
+
+        Args:
+            name: of the command, or of what the door calls its own; one that only looks is not
+                written.
+            outcome: ``ok``, or the code of the refusal.
+        """
+        ...

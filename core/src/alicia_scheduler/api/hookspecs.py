@@ -109,5 +109,7 @@ def alicia_settings(info: HostInfo) -> Iterable[type]:
 
 @hookspec
 def alicia_commands(info: HostInfo) -> Iterable[click.Command]:
-    """Commands for the ``alicia`` command line. Added in API 1.0."""
+    """Verbs for the ``alicia`` command line. They are asked for where nobody but a plugin can be
+    meant, and each time anew, so they should be made quickly: what a verb needs, it imports when it
+    runs. A name that is Alicia's, or another plugin's before, is left out. Added in API 1.0."""
     return ()

@@ -6,12 +6,15 @@ same. Ask for it with ``context.service(MqttConnection)``.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
 import msgspec
+
+from alicia_scheduler.api.errors import AliciaError
 
 __all__ = [
     "MqttConnection",
@@ -27,6 +30,9 @@ __all__ = [
 
 MAX_TOPIC_BYTES = 65535
 """Longest topic name in UTF-8 bytes (MQTT 5, section 1.5.4)."""
+
+NOT_IN_TOPICS = re.compile(r"[+#\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Wildcards, what Mosquitto closes the connection on, and what has no UTF-8 form."""
 
 
 class MqttMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,6 +174,13 @@ class MqttConnection(Protocol):
         """
         ...
 
+    async def publish_all(self, messages: Sequence[MqttOutgoing]) -> list[AliciaError | None]:
+        """Publish messages in order, none waiting for the acknowledgement of the one before, and
+        return when there is an outcome for each: None, or the error that :meth:`publish` would
+        raise. One that fails does not hold up the others.
+        """
+        ...
+
     def subscribe(
         self, topic_filter: str, *, qos: int = 1, no_local: bool = False
     ) -> AbstractAsyncContextManager[MqttSubscription]:
@@ -203,17 +216,15 @@ def check_topic(topic: str) -> str | None:
     """
     if not topic:
         return "is empty"
-    try:
-        encoded = topic.encode()
-    except UnicodeEncodeError:
-        return "holds a lone surrogate, which has no UTF-8 form"
-    if len(encoded) > MAX_TOPIC_BYTES:
-        return f"is {len(encoded)} bytes long; {MAX_TOPIC_BYTES} is the most"
-    for character in topic:
+    if found := NOT_IN_TOPICS.search(topic):
+        character = found[0]
         if character in "+#":
             return f"holds the wildcard {character!r}: publish to one topic, named in full"
-        if ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0:
-            return f"holds the control character U+{ord(character):04X}"
+        if character >= "\ud800":
+            return "holds a lone surrogate, which has no UTF-8 form"
+        return f"holds the control character U+{ord(character):04X}"
+    if len(topic) > MAX_TOPIC_BYTES // 4 and (size := len(topic.encode())) > MAX_TOPIC_BYTES:
+        return f"is {size} bytes long; {MAX_TOPIC_BYTES} is the most"
     if topic.startswith("$"):
         return "begins with '$', which is reserved for the broker"
     return None

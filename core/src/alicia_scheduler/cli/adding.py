@@ -132,19 +132,21 @@ def _create(
     door: Door, definitions: list[dict[str, Any]], *, allow_unresolved: bool, as_json: bool
 ) -> None:
     more = {"allow_unresolved": True} if allow_unresolved else {}
-    answers, refused = [], False
+    answers: list[dict[str, Any]] = []
+    refused = False
     for definition in definitions:
         try:
             answer = door.answer("events/create", event=definition, **more)
         except CommandError as error:
             refused = True
             complain(f"{definition.get('event_id', 'the event')}: {_why(error)}")
+            answers.append({"error": error.to_json()})
             continue
         answers.append(answer)
         if not as_json:
             _say(answer)
     if as_json:
-        print_json(answers if len(definitions) != 1 else next(iter(answers), None))
+        print_json(answers if len(definitions) != 1 else answers[0])
     if refused:
         sys.exit(EXIT_NO)
 

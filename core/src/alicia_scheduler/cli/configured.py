@@ -69,13 +69,14 @@ def load_checked(
     except ConfigError as error:
         fail(str(error))
     remembered = Remembered(configuration.state_dir)
-    outlines = Outlines(configuration.state_dir) if start is not None else None
+    outlines, failed = None, FailedStarts()
+    if start is not None:
+        outlines = Outlines(configuration.state_dir)
+        failed = start.begin(remembered, outlines)
     absence = Absence(
         disabled=remembered.disabled,
         quarantined=remembered.quarantined,
-        starts=start.begin(remembered, outlines)
-        if start is not None and outlines is not None
-        else FailedStarts(),
+        starts=failed if configuration.settings.safe_mode else FailedStarts(),
         without=without,
         now=datetime.now(UTC),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ import click
 
 from alicia_scheduler.api.control import CommandError
 from alicia_scheduler.api.errors import ConfigError, StoreError
-from alicia_scheduler.cli.output import EXIT_NO_HOST, fail
+from alicia_scheduler.cli.output import EXIT_NO_HOST, fail, refuse
 
 if TYPE_CHECKING:
     from alicia_scheduler.control.client import Whereabouts
@@ -62,6 +63,21 @@ class Door:
         return self.url is not None
 
     @functools.cached_property
+    def asks(self) -> bool:
+        """True when a host is asked for what could also be worked out here: it is out of reach, or
+        one runs and no configuration file is named in its place. It knows its configuration."""
+        if self.remote or self.config is not None:
+            return self.remote
+        from alicia_scheduler.control.messages import SOCKET_FILE
+
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(self.folder / SOCKET_FILE))
+            except OSError:
+                return False
+        return True
+
+    @functools.cached_property
     def folder(self) -> Path:
         """The state directory; exits 1 when the configuration that names it cannot be read."""
         if self.state_dir is not None:
@@ -97,7 +113,7 @@ class Door:
         try:
             return self.answer(command, **arguments)
         except CommandError as error:
-            fail(str(error))
+            refuse(error)
 
     def answer(self, command: str, **arguments: Any) -> Any:
         """As :meth:`ask`, for a command that goes on when the host refuses.

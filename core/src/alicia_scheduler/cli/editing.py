@@ -16,7 +16,7 @@ from alicia_scheduler.cli.adding import explained
 from alicia_scheduler.cli.completion import complete_events
 from alicia_scheduler.cli.definition import assigned, read_setting
 from alicia_scheduler.cli.door import Door, door_options
-from alicia_scheduler.cli.output import fail, json_option, print_json, printable
+from alicia_scheduler.cli.output import fail, json_option, print_json, printable, refuse
 from alicia_scheduler.cli.relative import told_time
 from alicia_scheduler.cli.tomltext import toml_lines
 from alicia_scheduler.config.document import Document
@@ -132,11 +132,12 @@ def _default(name: str) -> Any:
 
 def _refused(event: str, error: CommandError) -> NoReturn:
     if error.code == "conflict":
-        fail(
+        refuse(
+            error,
             f"{event} was changed by somebody else meanwhile, and is left as it is: {error}\n"
-            f"look at it with `alicia events show {event}`, and edit it again"
+            f"look at it with `alicia events show {event}`, and edit it again",
         )
-    fail(explained(error))
+    refuse(error, explained(error))
 
 
 def _in_editor(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +17,14 @@ from alicia_scheduler.cli.door import Door, door_options
 from alicia_scheduler.cli.editing import edit
 from alicia_scheduler.cli.listing import listed_events, one_event
 from alicia_scheduler.cli.moments import span
-from alicia_scheduler.cli.output import json_option, local_time, print_json, print_table, printable
+from alicia_scheduler.cli.output import (
+    EXIT_NO,
+    json_option,
+    local_time,
+    print_json,
+    print_table,
+    printable,
+)
 from alicia_scheduler.cli.relative import told_time
 from alicia_scheduler.cli.removing import remove
 from alicia_scheduler.cli.selection import chosen, selection_options, steer
@@ -113,20 +121,30 @@ def skip(events: tuple[str, ...], tag: str | None, undo: bool, door: Door, as_js
 
     Exits 1 when one of them has no slot to skip, or to take back.
     """
-    without: list[str] = []
+    _skip_or_not(door, chosen(events, tag), undo=undo, as_json=as_json)
 
+
+@events.command("unskip")
+@selection_options
+@door_options
+@json_option
+def unskip(events: tuple[str, ...], tag: str | None, door: Door, as_json: bool) -> None:
+    """Take the last skip of events back, as `skip --undo`. Needs a running host."""
+    _skip_or_not(door, chosen(events, tag), undo=True, as_json=as_json)
+
+
+def _skip_or_not(door: Door, selected: dict[str, Any], *, undo: bool, as_json: bool) -> None:
     def say(item: Mapping[str, Any]) -> Iterator[str]:
         if item["slot"] is None:
-            without.append(item["event_id"])
             yield f"{item['event_id']}: no slot to {'take back' if undo else 'skip'}"
         else:
             what = "runs" if undo else "is skipped"
             yield f"{item['event_id']}: the slot {told_time(from_epoch(item['slot']))} {what}"
 
     command = "events/unskip" if undo else "events/skip"
-    steer(door, command, chosen(events, tag), say, as_json=as_json)
-    if without:
-        click.get_current_context().exit(1)
+    answer = steer(door, command, selected, say, as_json=as_json)
+    if any(item["slot"] is None for item in answer["done"]):
+        sys.exit(EXIT_NO)
 
 
 @events.command("pause")

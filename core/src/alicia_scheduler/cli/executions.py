@@ -156,18 +156,17 @@ def cancel(
     door: Door,
     as_json: bool,
 ) -> None:
-    """Stop executions that run, or wait to run or to be retried. Needs a running host."""
-    if bool(execution_ids) is bool(events or tag):
-        raise click.UsageError("name executions by their ids, or give --event or --tag")
-    selected: dict[str, Any] = {"execution_id": list(execution_ids)} if execution_ids else {}
-    if events:
-        selected["event_id"] = list(events)
-    if tag is not None:
-        selected["tag"] = tag
-    answer = door.ask("executions/cancel", timeout=PATIENCE, **selected)
+    """Stop executions that run, or wait to run or to be retried. Needs a running host.
+
+    What waits is cancelled at once. An action that runs is told to stop and may take its time for
+    it; `alicia executions show` says when it is over.
+    """
+    meant = _meant(execution_ids, events, tag)
+    answer = door.ask("executions/cancel", timeout=PATIENCE, **meant)
 
     def say(item: Mapping[str, Any]) -> Iterator[str]:
-        yield f"execution {item['execution_id']}: cancelled"
+        said = "cancelled" if item["ended"] else "is being stopped"
+        yield f"execution {item['execution_id']}: {said}"
 
     _tell(answer, say, as_json=as_json, gone=NOTHING)
 
@@ -175,19 +174,32 @@ def cancel(
 @executions.command("retry")
 @click.argument(
     "execution_ids",
-    metavar="EXECUTION_ID...",
+    metavar="[EXECUTION_ID]...",
     nargs=-1,
-    required=True,
     shell_complete=complete_executions,
 )
+@click.option(
+    "--event",
+    "events",
+    multiple=True,
+    shell_complete=complete_events,
+    help="The last of this event, or of those that match, where it failed; repeatable.",
+)
+@click.option("--tag", help="The last of events with this tag, where it failed.")
 @door_options
 @json_option
-def retry(execution_ids: tuple[str, ...], door: Door, as_json: bool) -> None:
+def retry(
+    execution_ids: tuple[str, ...],
+    events: tuple[str, ...],
+    tag: str | None,
+    door: Door,
+    as_json: bool,
+) -> None:
     """Run ended executions again: the same slots, as new executions. Needs a running host.
 
     Exits 1 when one of them could not be; the others are run all the same.
     """
-    answer = door.ask("executions/retry", timeout=PATIENCE, execution_id=list(execution_ids))
+    answer = door.ask("executions/retry", timeout=PATIENCE, **_meant(execution_ids, events, tag))
 
     def say(item: Mapping[str, Any]) -> Iterator[str]:
         for execution in item["executions"]:
@@ -198,6 +210,24 @@ def retry(execution_ids: tuple[str, ...], door: Door, as_json: bool) -> None:
             )
 
     _tell(answer, say, as_json=as_json)
+
+
+def _meant(
+    execution_ids: tuple[str, ...], events: tuple[str, ...], tag: str | None
+) -> dict[str, Any]:
+    """The arguments that select so.
+
+    Raises:
+        click.UsageError: nothing is selected, or in two ways.
+    """
+    if bool(execution_ids) is bool(events or tag):
+        raise click.UsageError("name executions by their ids, or give --event or --tag")
+    selected: dict[str, Any] = {"execution_id": list(execution_ids)} if execution_ids else {}
+    if events:
+        selected["event_id"] = list(events)
+    if tag is not None:
+        selected["tag"] = tag
+    return selected
 
 
 def _tell(answer: Mapping[str, Any], say: Any, *, as_json: bool, gone: str | None = None) -> None:

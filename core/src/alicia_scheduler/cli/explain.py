@@ -35,9 +35,10 @@ def explain_command(event: str, time: str | None, door: Door, as_json: bool) -> 
 
     A time that is past is answered from the history, one to come by what the planner will look
     at. Without TIME: the last slot that has a record, and the next one. A TIME without an offset
-    is one of the event's zone. Needs no running host.
+    is one of the event's zone. A host that runs is asked, unless --config names a file; without one
+    the answer comes from the file and the state directory.
     """
-    answer = _asked(door, event, time) if door.remote else _found(door, event, time)
+    answer = _asked(door, event, time) if door.asks else _found(door, event, time)
     if as_json:
         print_json(answer)
         return

@@ -1,4 +1,4 @@
-"""``alicia health`` and ``alicia stats``: how a running host is."""
+"""``alicia health``, ``stats`` and ``commands``: how a running host is, and what it can be told."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from alicia_scheduler.cli.output import (
 )
 from alicia_scheduler.cli.relative import elapsed
 
-__all__ = ["health", "size_text", "stats"]
+__all__ = ["commands", "health", "size_text", "stats"]
 
 
 @click.command()
@@ -57,6 +57,24 @@ def stats(door: Door, as_json: bool) -> None:
         return
     for label, value in _figures(answer):
         click.echo(f"{label:<15}{printable(value)}")
+
+
+@click.command()
+@door_options
+@json_option
+def commands(door: Door, as_json: bool) -> None:
+    """List what the running host can be told, and what permission each needs.
+
+    With --json each has the JSON Schemas of its arguments and its answer.
+    """
+    answer = door.ask("commands/list")
+    if as_json:
+        print_json(answer)
+        return
+    print_table(
+        ["COMMAND", "NEEDS", "DOES"],
+        [[item["name"], item["permission"], item["summary"]] for item in answer["commands"]],
+    )
 
 
 def _figures(answer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
+from alicia_scheduler.api.control import CommandError
 from alicia_scheduler.api.model import EventRecord, Status, to_wire
 from alicia_scheduler.api.store import ExecutionPlace
 from alicia_scheduler.cli.door import Door
-from alicia_scheduler.cli.output import fail
+from alicia_scheduler.cli.output import refuse
 from alicia_scheduler.cli.selection import matches
 
 __all__ = ["listed_events", "listed_executions", "one_event", "one_execution"]
@@ -52,7 +53,7 @@ def one_event(door: Door, event_id: str) -> Wire:
     with door.store() as store:
         record: EventRecord | None = store.records([event_id]).get(event_id)
     if record is None:
-        fail(f"there is no event {event_id!r}; `alicia events list` shows them")
+        _missing("event", event_id)
     return dict(to_wire(record))
 
 
@@ -122,5 +123,13 @@ def one_execution(door: Door, execution_id: str) -> Wire:
     with door.store() as store:
         execution = store.execution(execution_id)
     if execution is None:
-        fail(f"there is no execution {execution_id!r}; `alicia executions list` shows them")
+        _missing("execution", execution_id)
     return dict(to_wire(execution))
+
+
+def _missing(noun: str, name: str) -> NoReturn:
+    """Refuse as the host would, where it is not asked."""
+    refuse(
+        CommandError("not_found", f"there is no {name!r}"),
+        f"there is no {noun} {name!r}; `alicia {noun}s list` shows them",
+    )

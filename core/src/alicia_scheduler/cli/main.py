@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import signal
+import sys
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from alicia_scheduler.cli.pluginverbs import Verbs
 
 __all__ = ["main"]
 
@@ -27,6 +33,7 @@ VERBS = {
     "top": ("top", "top", "What runs, what is next, what fails."),
     "stats": ("health", "stats", "Counts and rates of a running host."),
     "health": ("health", "health", "How a running host is."),
+    "commands": ("health", "commands", "What a running host can be told."),
     "pause": ("scheduler", "pause", "Pause the whole schedule."),
     "resume": ("scheduler", "resume", "End the pause of the whole schedule."),
     "reload": ("scheduler", "reload", "Read the configuration again."),
@@ -47,14 +54,21 @@ def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported on use, so that ``--help`` stays quick."""
+    """A group whose commands are imported on use, so that ``--help`` stays quick. Behind its own
+    come those of plugins, which are looked for only where they may be meant."""
+
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        """See :meth:`click.Command.make_context`; it comes before anything is printed."""
+        _print_all_there_is()
+        return super().make_context(*args, **options)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """Alicia's own verbs."""
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
-            return None
+            return _of_plugin(cmd_name, quiet=ctx.resilient_parsing)
         if cmd_name == "run" and not ctx.resilient_parsing:
             # Until the host listens to signals itself, a stop finds nothing to stop: that is no
             # failure. The imports below take long enough for a supervisor to change its mind.
@@ -67,9 +81,102 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(found, attribute)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb. A plugin's that fails is told as that plugin's failure; what was typed and
+        is no text is refused."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            verb = ctx.invoked_subcommand
+            if verb is not None and verb not in VERBS:
+                _blame(verb, error)
+            if isinstance(error, UnicodeEncodeError):
+                shown = repr(error.object[error.start : error.end])[1:-1]
+                raise click.UsageError(f"{shown} in what was typed is not UTF-8") from error
+            raise
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, _, summary) in VERBS.items()])
+        from alicia_scheduler.cli.output import printable
+
+        verbs = _plugin_verbs()
+        if verbs.found:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl(
+                    [
+                        (name, f"{verb.command.get_short_help_str(60)} ({verb.plugin})")
+                        for name, verb in verbs.found.items()
+                    ]
+                )
+        for sentence in (*verbs.refused, *verbs.absent):
+            formatter.write_paragraph()
+            formatter.write_text(f"Left out: {printable(sentence)}")
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The verbs that begin so, without importing any of Alicia's own."""
+        offered = {name: summary for name, (_, _, summary) in VERBS.items()}
+        for name, verb in _plugin_verbs().found.items():
+            offered[name] = verb.command.get_short_help_str()
+        items = [
+            CompletionItem(name, help=summary)
+            for name, summary in offered.items()
+            if name.startswith(incomplete)
+        ]
+        # The options, as for any command.
+        return items + click.Command.shell_complete(self, ctx, incomplete)
+
+
+def _print_all_there_is() -> None:
+    """Make sure that what is printed arrives: a character that the terminal's encoding does not
+    have as ``\\u2615``, and a line as a whole.
+
+    With ``PYTHONUNBUFFERED``, as containers like to set it, Python forgets the rest of what a
+    signal kept it from writing at once.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if not isinstance(stream, io.TextIOWrapper):
+            continue
+        raw = stream.buffer
+        if isinstance(raw, io.RawIOBase):
+            buffered = io.BufferedWriter(raw)
+            stream = io.TextIOWrapper(buffered, encoding=stream.encoding, line_buffering=True)
+            setattr(sys, name, stream)
+        stream.reconfigure(errors="backslashreplace")
+
+
+def _plugin_verbs() -> Verbs:
+    from alicia_scheduler.cli.pluginverbs import plugin_verbs
+
+    return plugin_verbs(frozenset(VERBS))
+
+
+def _of_plugin(name: str, *, quiet: bool) -> click.Command | None:
+    """The verb of a plugin; None when none brings it, after saying which one might have."""
+    verbs = _plugin_verbs()
+    verb = verbs.found.get(name)
+    if verb is not None:
+        return verb.command
+    if not quiet and verbs.absent:
+        from alicia_scheduler.cli.output import complain
+
+        complain("\n".join(verbs.absent))
+    return None
+
+
+def _blame(name: str, error: Exception) -> NoReturn:
+    import traceback
+
+    from alicia_scheduler.cli.output import fail
+
+    plugin = _plugin_verbs().found[name].plugin
+    said = "".join(traceback.format_exception_only(error)).strip()
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    fail(f"the verb {name} of plugin {plugin} failed: {said}{place}")
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

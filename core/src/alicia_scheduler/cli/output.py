@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 import msgspec
 
+from alicia_scheduler.api.control import CommandError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -29,6 +31,7 @@ __all__ = [
     "print_json",
     "print_table",
     "printable",
+    "refuse",
     "styled",
 ]
 
@@ -162,3 +165,16 @@ def fail(message: str, code: int = EXIT_NO) -> NoReturn:
     """Say what is wrong on stderr and end with ``code``."""
     complain(message)
     sys.exit(code)
+
+
+def refuse(error: CommandError, message: str | None = None) -> NoReturn:
+    """Say on stderr that a command was refused and end with 1; with ``--json`` the refusal is also
+    the answer: the object ``error``, as every other door gives it.
+
+    Args:
+        message: for people, in place of the refusal's own words.
+    """
+    context = click.get_current_context(silent=True)
+    if context is not None and context.params.get("as_json"):
+        print_json({"error": error.to_json()})
+    fail(message or str(error))

@@ -13,8 +13,18 @@ import click
 
 from alicia_scheduler.cli.completion import complete_plugins
 from alicia_scheduler.cli.door import Door, door_options
-from alicia_scheduler.cli.output import EXIT_NO, EXIT_NO_HOST, fail, print_json, print_table
+from alicia_scheduler.cli.output import (
+    EXIT_NO,
+    EXIT_NO_HOST,
+    complain,
+    fail,
+    json_option,
+    print_json,
+    print_table,
+)
 from alicia_scheduler.cli.plugincheck import check_plugin
+from alicia_scheduler.cli.pluginnew import new_plugin
+from alicia_scheduler.cli.state import audit
 
 if TYPE_CHECKING:
     from alicia_scheduler.host.record import PluginRecord
@@ -30,6 +40,7 @@ def plugins() -> None:
 
 
 plugins.add_command(check_plugin)
+plugins.add_command(new_plugin)
 
 
 @plugins.command("list")
@@ -86,33 +97,42 @@ def doctor(as_json: bool, door: Door) -> None:
         print_json(findings)
     else:
         _print_findings(findings)
-    if any(plugin["status"] != "disabled" for plugin in findings):
+    refused = _refused_verbs()
+    if refused:
+        complain("\n".join(refused))
+    if refused or any(plugin["status"] != "disabled" for plugin in findings):
         raise SystemExit(EXIT_NO)
 
 
 @plugins.command()
 @click.argument("name", shell_complete=complete_plugins)
 @door_options
-def enable(name: str, door: Door) -> None:
+@json_option
+def enable(name: str, door: Door, as_json: bool) -> None:
     """Use the plugin NAME again, which was disabled by command or quarantined."""
-    _remember(name, door, enabled=True)
+    _remember(name, door, enabled=True, as_json=as_json)
 
 
 @plugins.command()
 @click.argument("name", shell_complete=complete_plugins)
 @door_options
-def disable(name: str, door: Door) -> None:
-    """Leave the plugin NAME alone: it is listed but not imported, from the next start on."""
-    _remember(name, door, enabled=False)
+@json_option
+def disable(name: str, door: Door, as_json: bool) -> None:
+    """Leave the plugin NAME alone: it is listed but not used, also after a restart.
+
+    What needs its types waits, unresolved, until it is enabled.
+    """
+    _remember(name, door, enabled=False, as_json=as_json)
 
 
 @plugins.command()
 @door_options
-def rescan(door: Door) -> None:
+@json_option
+def rescan(door: Door, as_json: bool) -> None:
     """Have a running host look for what was installed since it started."""
     if not _asks_host(door):
         fail("no host runs; it finds what is installed when it starts", EXIT_NO_HOST)
-    _tell_host(door, "plugins/rescan")
+    _tell_host(door, "plugins/rescan", as_json=as_json)
 
 
 def installed(door: Door) -> list[PluginRecord]:
@@ -171,6 +191,14 @@ def _print_findings(findings: list[Wire]) -> None:
             if line is not None:
                 click.echo(f"  {line}")
         click.echo(f"  → {plugin['advice']}")
+
+
+def _refused_verbs() -> list[str]:
+    """What plugins bring to this command line and cannot be used, as the name is another's."""
+    from alicia_scheduler.cli.main import VERBS
+    from alicia_scheduler.cli.pluginverbs import plugin_verbs
+
+    return plugin_verbs(frozenset(VERBS)).refused
 
 
 def _print_portrait(shown: Wire) -> None:
@@ -234,13 +262,13 @@ def _milliseconds(plugin: Wire) -> str | None:
     return None if seconds is None else f"{seconds * 1000:.0f} ms"
 
 
-def _remember(name: str, door: Door, *, enabled: bool) -> None:
+def _remember(name: str, door: Door, *, enabled: bool, as_json: bool) -> None:
     from alicia_scheduler.host.discovery import find_candidates
     from alicia_scheduler.host.remembered import Remembered
 
     word = "enable" if enabled else "disable"
     if _asks_host(door):
-        _tell_host(door, f"plugins/{word}", name=name)
+        _tell_host(door, f"plugins/{word}", name=name, as_json=as_json)
         return
     remembered = Remembered(door.folder)
     known = {candidate.name for candidate in find_candidates()} | remembered.disabled
@@ -250,13 +278,19 @@ def _remember(name: str, door: Door, *, enabled: bool) -> None:
         remembered.enable(name)
     else:
         remembered.disable(name)
+    outcome = "ok" if remembered.problem is None else "refused"
+    audit(door.folder, f"plugins/{word}", outcome, name=name)
     if remembered.problem is not None:
         fail(remembered.problem)
-    click.echo(f"plugin {name} is {word}d; no host runs, so this counts from its next start on")
+    said = f"plugin {name} is {word}d; no host runs, so this counts from its next start on"
+    click.echo(said, err=as_json)
 
 
-def _tell_host(door: Door, command: str, **arguments: Any) -> None:
+def _tell_host(door: Door, command: str, *, as_json: bool, **arguments: Any) -> None:
     answer = door.ask(command, **arguments)
+    if as_json:
+        print_json(answer)
+        return
     lines = {key: value for key, value in answer.items() if value and key != "plugins"}
     for what, names in lines.items():
         click.echo(f"{what.replace('_', ' ')}: {', '.join(names)}")

@@ -64,13 +64,13 @@ def preview(
     alicia preview cron '30 2 * * *' --timezone Europe/Berlin
     alicia preview recurring '{"frequency": "daily", "time_of_day": "07:30"}'
 
-    Needs no running host, unless --url names one. A time without an offset is one of the event's
-    zone.
+    A host that runs is asked, unless --config names a file; it needs none. A time without an offset
+    is one of the event's zone.
     """
     if spec is None and (timezone or exclude or jitter):
         raise click.UsageError("--timezone, --exclude and --jitter are for a SPEC, not an event")
     limit = count or (RANGE_LIMIT if end else 10)
-    if door.remote:
+    if door.asks:
         about: dict[str, Any] = {"event_id": event}
         if spec is not None:
             about = {"schedule_type": event, "schedule_config": written_config(event, spec)}
@@ -96,6 +96,8 @@ def preview(
                 now=now,
             )
         answer = _found(subject, begin, end, limit=limit, with_excluded=with_excluded)
+        if spec is not None:
+            answer["event_id"] = None  # it is no event
     if as_json:
         print_json(answer)
     else:
@@ -129,9 +131,14 @@ def _asked(
         zone = load_timezone(door.ask("preview", **about, count=1)["timezone"])
         after, until = _bounds(begin, end, zone)
         bounds = {"from": after.isoformat()} | ({"to": until.isoformat()} if until else {})
-    count = min(limit, RANGE_LIMIT)
-    answer = door.ask("preview", **about, **bounds, count=count, with_excluded=with_excluded)
-    return dict(answer)
+    slots: list[dict[str, Any]] = []
+    while True:
+        count = min(limit - len(slots), RANGE_LIMIT)
+        answer = door.ask("preview", **about, **bounds, count=count, with_excluded=with_excluded)
+        slots += answer["slots"]
+        if not answer["more"] or len(slots) >= limit:
+            return {**answer, "slots": slots}
+        bounds["from"] = from_epoch(slots[-1]["slot"]).isoformat()
 
 
 def _bounds(begin: str, end: str | None, zone: ZoneInfo) -> tuple[datetime, datetime | None]:

@@ -19,6 +19,7 @@ from alicia_scheduler.api.control import Caller, CommandError, Permission
 from alicia_scheduler.api.errors import StoreError
 from alicia_scheduler.api.model import Notification
 from alicia_scheduler.cli.configured import Start, findings_of, load_checked, warnings_of
+from alicia_scheduler.cli.loglines import LineFormatter
 from alicia_scheduler.cli.output import fail
 from alicia_scheduler.config.load import Configuration
 from alicia_scheduler.control.control import Control
@@ -100,11 +101,9 @@ def _leave(start: Start, _number: int, _frame: FrameType | None) -> NoReturn:
 
 def _run(config: str, without: list[str], start: Start) -> None:
     configuration, registry, checked = load_checked(config, without=without, start=start)
-    logging.basicConfig(
-        level=configuration.settings.log_level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    lines = logging.StreamHandler(sys.stderr)
+    lines.setFormatter(LineFormatter())
+    logging.basicConfig(level=configuration.settings.log_level.upper(), handlers=[lines])
     keep_secrets_out(checked.secrets.redactor)
     for warning in warnings_of(registry, checked):
         click.echo(f"warning: {warning}", err=True)

@@ -60,9 +60,9 @@ def steer(
     *,
     as_json: bool,
     **arguments: Any,
-) -> None:
+) -> Mapping[str, Any]:
     """Have the host do something to the selected events and say what became of each; exits 1 when
-    it could not be done to one of them, or there are none.
+    it could not be done to one of them, or there are none. Returns the answer.
 
     Args:
         say: the lines about one that it was done to.
@@ -81,6 +81,7 @@ def steer(
             complain("no event is selected by that; `alicia events list` shows them")
     if failed or not done:
         sys.exit(EXIT_NO)
+    return dict(answer)
 
 
 def _refusal(item: Mapping[str, Any]) -> str:

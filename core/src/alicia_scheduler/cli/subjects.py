@@ -13,14 +13,15 @@ from typing import Any
 
 import click
 
+from alicia_scheduler.api.control import CommandError
 from alicia_scheduler.api.errors import AliciaError, ConfigError, StoreError
 from alicia_scheduler.api.model import EventExecution, EventRecord, EventState, ScheduledEvent
 from alicia_scheduler.api.store import ExecutionPlace
 from alicia_scheduler.cli.configured import load_checked
-from alicia_scheduler.cli.output import fail
+from alicia_scheduler.cli.output import complain, fail, refuse
 from alicia_scheduler.config.plain import plain
 from alicia_scheduler.config.settings import Settings
-from alicia_scheduler.foresight.subject import Subject, subject_of, unsaved_event
+from alicia_scheduler.foresight.subject import Subject, paused_with_all, subject_of, unsaved_event
 from alicia_scheduler.host.discovery import find_candidates
 from alicia_scheduler.host.loader import load_plugins
 from alicia_scheduler.host.registry import Registry
@@ -40,14 +41,17 @@ class History:
 
     Attributes:
         record: definition and state, if the event was ever saved.
+        facts: what the host knows about itself.
     """
 
     def __init__(self, store: Queries | None, event_id: str) -> None:
         self._store = store
         self._event_id = event_id
         self.record: EventRecord | None = None
+        self.facts: dict[str, Any] = {}
         if store is not None:
             self.record = store.records([event_id]).get(event_id)
+            self.facts = store.facts()
 
     def executions(self, limit: int, *, until: datetime | None = None) -> list[EventExecution]:
         """The newest executions first; with ``until``, of the slots up to and with that one."""
@@ -59,7 +63,11 @@ class History:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What events are looked at in: the installed types and what the configuration says."""
+    """What events are looked at in: the installed types and what the configuration says.
+
+    Attributes:
+        guessed_zone: True when no configuration says in which zone events are that have none.
+    """
 
     registry: Registry
     settings: Settings
@@ -67,12 +75,15 @@ class Surroundings:
     events: dict[str, ScheduledEvent]
     state_dir: Path
 
+    guessed_zone: bool = False
+
     @classmethod
     def of(cls, config: str | None, state_dir: str | None) -> Surroundings:
         """Those of a configuration file, or the defaults without one; exits 1 when it is wrong."""
         if config is None:
             registry = Registry(load_plugins(find_candidates()))
-            return cls(registry, Settings(), {}, {}, Path(state_dir or "state"))
+            folder = Path(state_dir or "state")
+            return cls(registry, Settings(), {}, {}, folder, guessed_zone=True)
         configuration, registry, checked = load_checked(config)
         return cls(
             registry,
@@ -119,8 +130,18 @@ class Surroundings:
         event = self.events.get(event_id) or (record.event if record else None)
         if event is None:
             why = f"; {problem}" if problem else ""
-            fail(f"there is no event {event_id!r}{_known(self.events)}{why}")
+            refuse(
+                CommandError("not_found", f"there is no {event_id!r}"),
+                f"there is no event {event_id!r}{_known(self.events)}{why}",
+            )
+        if self.guessed_zone and event.timezone is None:
+            complain(
+                f"{event_id} has no time zone of its own, and no configuration says the host's; "
+                f"{self.settings.timezone} is this machine's. Give --config to be sure"
+            )
         state = record.state if record and _same_schedule(record.event, event) else None
+        if state is not None:
+            state = paused_with_all(state, history.facts)
         return self._built(event, state, datetime.now(UTC))
 
     def _built(self, event: ScheduledEvent, state: EventState | None, now: datetime) -> Subject:
@@ -128,8 +149,13 @@ class Surroundings:
             return subject_of(
                 event, self.registry, self.settings, self.calendars, now=now, state=state
             )
+        except ConfigError as error:
+            refusal = CommandError(
+                "invalid_format", error.message, hint=error.hint, path=error.path
+            )
+            refuse(refusal, str(error))
         except AliciaError as error:
-            fail(str(error))
+            refuse(CommandError("not_supported", str(error)))
 
 
 def written_config(schedule_type: str, text: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from alicia_scheduler.api.model import to_wire
 from alicia_scheduler.cli.moments import span
 from alicia_scheduler.cli.output import fail, json_option, print_json, print_table, printable
 from alicia_scheduler.cli.relative import told_time
-from alicia_scheduler.cli.state import directory, state_options
+from alicia_scheduler.cli.state import audit, directory, state_options
 
 __all__ = ["tokens"]
 
@@ -55,7 +55,9 @@ def create(
     try:
         secret = create_token(folder, name, Permission(permission), expires_in=expires)
     except AliciaError as error:
+        audit(folder, "tokens/create", "refused", name=name, permission=permission)
         fail(str(error))
+    audit(folder, "tokens/create", name=name, permission=permission)
     if as_json:
         print_json({"name": name, "permission": permission, "secret": secret})
         return
@@ -103,17 +105,27 @@ def list_all(config: str | None, state_dir: str | None, as_json: bool) -> None:
 @tokens.command("revoke")
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @state_options
-def revoke(names: tuple[str, ...], config: str | None, state_dir: str | None) -> None:
+@json_option
+def revoke(
+    names: tuple[str, ...], config: str | None, state_dir: str | None, as_json: bool
+) -> None:
     """Take tokens back; who came in with one is out within seconds. Needs no running host."""
     from alicia_scheduler.control.tokens import revoke_token
 
-    folder, refused = directory(config, state_dir), []
+    folder, done, refused = directory(config, state_dir), [], []
     for name in names:
         try:
             revoke_token(folder, name)
         except AliciaError as error:
             refused.append(f"{name}: {error}")
+            audit(folder, "tokens/revoke", "refused", name=name)
         else:
+            done.append(name)
+            audit(folder, "tokens/revoke", name=name)
+    if as_json:
+        print_json({"revoked": done})
+    else:
+        for name in done:
             click.echo(f"{printable(name)}: revoked")
     if refused:
         fail("\n".join(refused))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import trio
 
 from alicia_scheduler.api.control import CommandError
 from alicia_scheduler.cli.door import Door, door_options
+from alicia_scheduler.cli.keyboard import Keyboard
 from alicia_scheduler.cli.output import (
     console,
     fail,
@@ -52,7 +54,7 @@ WIDE = 90
 @door_options
 @json_option
 def top(interval: float, once: bool, door: Door, as_json: bool) -> None:
-    """Show what runs and for how long, what is next, what fails, until Ctrl-C.
+    """Show what runs and for how long, what is next, what fails, until q or Ctrl-C.
 
     In a terminal it keeps up to date, in a pipe and with --json it prints one snapshot. Needs a
     running host.
@@ -111,6 +113,7 @@ class _Screen:
         self._snapshot: Snapshot | None = None
         self._away: NoHost | None = None
         self._console: Console = console()
+        self._keyboard = Keyboard()
 
     async def run(self) -> None:
         from rich.live import Live
@@ -118,13 +121,27 @@ class _Screen:
         async with until_signal():
             if not await self._look_once():
                 return
-            with Live(console=self._console, screen=True, auto_refresh=False) as live:
+            live = Live(console=self._console, screen=True, auto_refresh=False)
+            terminal = ExitStack()
+
+            def enter() -> None:
+                terminal.enter_context(self._keyboard.by_keys())
+                terminal.enter_context(live)
+
+            with terminal:
+                enter()
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._follow_size, live)
                     nursery.start_soon(self._tick, live)
+                    nursery.start_soon(self._keyboard.stop_on_demand, terminal.close, enter)
+                    nursery.start_soon(self._quit_on_key, nursery.cancel_scope)
                     while self.refused is None:
                         await self._look_on()
                     nursery.cancel_scope.cancel()
+
+    async def _quit_on_key(self, scope: trio.CancelScope) -> None:
+        await self._keyboard.until("qQ")
+        scope.cancel()
 
     async def _look_once(self) -> bool:
         """The first look, before anything is drawn; whether there was anything to see."""

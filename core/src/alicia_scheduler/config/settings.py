@@ -61,6 +61,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         log_level: least important level that is logged.
         latitude: degrees north of the host's place, for schedules of the sun.
         longitude: degrees east of the host's place.
+        safe_mode: whether a start leaves plugins out that are not Alicia's own, after several in a
+            row that came to nothing.
         wait_for_clock: seconds that slots of the calendar are held back at start at the most,
             while the machine's clock is not known to be right; 0 does not wait.
         durability: ``full`` writes each start and end to the disk at once; ``flash`` writes them
@@ -83,6 +85,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_level: LogLevel = "info"
     latitude: Annotated[float, Meta(ge=-90, le=90)] | None = None
     longitude: Annotated[float, Meta(ge=-180, le=180)] | None = None
+    safe_mode: bool = True
     wait_for_clock: Annotated[float, Meta(ge=0, le=86_400)] = 0.0
     durability: Durability = "full"
     loss_window: Annotated[float, Meta(ge=0.1, le=3600)] = 10.0

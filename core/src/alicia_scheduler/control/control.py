@@ -81,6 +81,14 @@ class Control:
         self._audit(command, caller, name, arguments, "ok")
         return answer
 
+    def note(self, caller: Caller, name: str, arguments: Mapping[str, Any], outcome: str) -> None:
+        """See :meth:`alicia_scheduler.api.Commands.note`."""
+        from alicia_scheduler.control.commands import COMMANDS
+
+        command = COMMANDS.get(name)
+        if command is None or is_audited(command.permission):
+            self.host.audit.note(caller, name, arguments, outcome)
+
     async def _execute(
         self, command: Command | None, caller: Caller, name: str, arguments: Mapping[str, Any]
     ) -> Any:

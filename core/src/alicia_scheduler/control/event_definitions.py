@@ -31,7 +31,7 @@ from alicia_scheduler.kernel.definitions import OtherRevision, remove_event, sav
 from alicia_scheduler.kernel.kernel import Kernel
 from alicia_scheduler.kernel.listing import known_events
 
-__all__ = ["EVENT_DEFINITIONS", "known_event"]
+__all__ = ["EVENT_DEFINITIONS", "known_event", "refuse_denied"]
 
 PAGES = 20
 """Pages of the store that one listing looks at: it can be short, also empty, and yet not be the
@@ -221,7 +221,7 @@ async def _create(request: Request, arguments: CreateEvent) -> SavedEvent:
     origin = request.caller.origin
     checked = await _checked(request, event_id, raw, ("event",), origin)
     event = _sound(checked, allow_unresolved=arguments.allow_unresolved)
-    _refuse_denied(request, event, ("event",))
+    refuse_denied(request, event, ("event",))
     async with request.control.edits.of(event_id):
         return await _saved(request, event, checked.unresolved, "event", expected=0)
 
@@ -233,13 +233,13 @@ async def _update(request: Request, arguments: UpdateEvent) -> SavedEvent:
         if before.revision != arguments.revision:
             raise OtherRevision(event_id, before.revision, arguments.revision)
         _refuse_file(before, "edited")
-        _refuse_denied(request, before, ("event_id",))
+        refuse_denied(request, before, ("event_id",))
         raw = _as_written(before) | changes
         checked = await _checked(request, event_id, raw, ("changes",), before.origin)
         # What was unresolved before is no reason against an edit of something else.
         lenient = arguments.allow_unresolved or WHAT_NEEDS_TYPES.isdisjoint(changes)
         event = _sound(checked, allow_unresolved=lenient)
-        _refuse_denied(request, event, ("changes",))
+        refuse_denied(request, event, ("changes",))
         return await _saved(request, event, checked.unresolved, "changes", expected=before.revision)
 
 
@@ -334,7 +334,12 @@ def _refuse_file(event: ScheduledEvent, done: str) -> None:
         )
 
 
-def _refuse_denied(request: Request, event: ScheduledEvent, path: tuple[str, ...]) -> None:
+def refuse_denied(request: Request, event: ScheduledEvent, path: tuple[str, ...]) -> None:
+    """Refuse what the caller may not do with an event that has this action.
+
+    Raises:
+        CommandError: its action is of a type that is denied to them.
+    """
     action_type, _ = action_of(event.action)
     if action_type in request.caller.denied_actions:
         message = f"{action_type} actions are not allowed through the door {request.caller.door}"

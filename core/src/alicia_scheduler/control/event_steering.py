@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from alicia_scheduler.api.control import CommandError, Permission
+from alicia_scheduler.api.control import Permission
 from alicia_scheduler.api.errors import ConfigError
 from alicia_scheduler.api.model import EventExecution
 from alicia_scheduler.control.command import Answer, Arguments, Command, Request
+from alicia_scheduler.control.event_definitions import refuse_denied
 from alicia_scheduler.control.selection import Outcome, Selection, on_each
-from alicia_scheduler.host.registry import action_of
 from alicia_scheduler.host.resolver import Resolver
 from alicia_scheduler.host.trial import live_run, trial_execution, trial_run
 from alicia_scheduler.kernel import steering
@@ -213,9 +213,7 @@ async def _test(request: Request, arguments: TestEvent) -> Trial:
     entry = kernel.catalog.get(arguments.event_id)
     if entry is None:
         raise KeyError(arguments.event_id)
-    if action_of(entry.event.action)[0] in request.caller.denied_actions:
-        message = f"actions of this type are not allowed through the door {request.caller.door}"
-        raise CommandError("not_allowed", message, path=("event_id",))
+    refuse_denied(request, entry.event, ("event_id",))
     if entry.prepared is None:
         raise ValueError(entry.problem)
     if not isinstance(kernel.types, Resolver):

@@ -32,6 +32,12 @@ SCAN_LIMIT = 20_000
 """Executions that one listing looks at; a page can be short, also empty, and yet not be the
 last."""
 
+AGAIN = (Status.FAILED, Status.INTERRUPTED)
+"""How an execution has ended that is run again when its event is named."""
+
+RAN = tuple(status for status in Status if status not in (Status.SKIPPED, Status.MISSED))
+"""What executions are; the others are records of slots that had none."""
+
 ExecutionId = Annotated[str, Meta(min_length=1, max_length=256)]
 ExecutionIds = Annotated[tuple[ExecutionId, ...], Meta(min_length=1, max_length=10_000)]
 
@@ -97,23 +103,32 @@ class CancelExecutions(Selection, frozen=True):
     execution_id: ExecutionId | ExecutionIds | None = None
 
     def __post_init__(self) -> None:
-        by_event = self.event_id is not None or self.tag is not None
-        if by_event is (self.execution_id is not None):
-            raise ConfigError(
-                "which executions are to be cancelled is not said",
-                path=("event_id",),
-                hint="give event_id or execution_id, and not both",
-            )
+        _one_way(self, "cancelled")
 
 
-class RetryExecutions(Arguments, frozen=True):
-    """The executions to run again.
+class RetryExecutions(Selection, frozen=True):
+    """The executions to run again: some by their ids, or of each event that is meant the last one,
+    where that failed or was interrupted.
 
     Attributes:
         execution_id: the id of an execution that has ended, or a list of ids.
     """
 
-    execution_id: ExecutionId | ExecutionIds
+    execution_id: ExecutionId | ExecutionIds | None = None
+
+    def __post_init__(self) -> None:
+        _one_way(self, "run again")
+
+
+def _one_way(arguments: CancelExecutions | RetryExecutions, verb: str) -> None:
+    """Refuse a selection by events and by executions at once, and none at all."""
+    by_event = arguments.event_id is not None or arguments.tag is not None
+    if by_event is (arguments.execution_id is not None):
+        raise ConfigError(
+            f"which executions are to be {verb} is not said",
+            path=("event_id",),
+            hint="give event_id or execution_id, and not both",
+        )
 
 
 class CancelledExecution(Answer, frozen=True):
@@ -122,10 +137,12 @@ class CancelledExecution(Answer, frozen=True):
     Attributes:
         execution_id: its id.
         event_id: its event.
+        ended: true when it is over; false while the action that runs takes its time to stop.
     """
 
     execution_id: str
     event_id: str
+    ended: bool
 
 
 class RetriedExecution(Answer, frozen=True):
@@ -255,10 +272,18 @@ async def _cancel(request: Request, arguments: CancelExecutions) -> Cancelled:
         execution = under_way.get(execution_id)
         if execution is None or not await kernel.cancel(execution_id, "cancelled"):
             raise KeyError(execution_id)
-        return CancelledExecution(execution_id=execution_id, event_id=execution.event_id)
+        return _cancelled(kernel, execution_id, execution.event_id)
 
     done, failed = await _on_each(arguments.execution_id, cancel)
     return Cancelled(done=done, failed=failed)
+
+
+def _cancelled(kernel: Kernel, execution_id: str, event_id: str) -> CancelledExecution:
+    return CancelledExecution(
+        execution_id=execution_id,
+        event_id=event_id,
+        ended=not kernel.runner.knows(execution_id),
+    )
 
 
 async def _cancel_of_events(
@@ -268,7 +293,7 @@ async def _cancel_of_events(
     if not event_ids:
         raise KeyError(missing[0])
     return [
-        CancelledExecution(execution_id=execution_id, event_id=event_id)
+        _cancelled(request.kernel, execution_id, event_id)
         for event_id in event_ids
         for execution_id in await steering.cancel_event(
             request.kernel, event_id, spare=request.caller.execution
@@ -281,8 +306,31 @@ async def _retry(request: Request, arguments: RetryExecutions) -> Retried:
         executions = await rerun.rerun(request.kernel, execution_id)
         return RetriedExecution(execution_id=execution_id, executions=tuple(executions))
 
-    done, failed = await _on_each(arguments.execution_id, retry)
+    wanted = arguments.execution_id
+    if wanted is None:
+        wanted = await _failed_last(request.kernel, arguments)
+    done, failed = await _on_each(wanted, retry)
     return Retried(done=done, failed=failed)
+
+
+async def _failed_last(kernel: Kernel, selection: Selection) -> tuple[str, ...]:
+    """Of each event that is meant the last execution, where that failed or was interrupted: what
+    was run again already, and ended well, is not found any more.
+
+    Raises:
+        KeyError: no event is meant.
+        ValueError: none of them failed last.
+    """
+    event_ids, missing = await selected_ids(kernel, selection)
+    if not event_ids:
+        raise KeyError(missing[0])
+    found = []
+    for event_id in event_ids:
+        last = await kernel.store.list_executions(event_id=event_id, statuses=RAN, limit=1)
+        found += [each.execution_id for each in last if each.status in AGAIN]
+    if not found:
+        raise ValueError("none of these events failed when it last ran")
+    return tuple(found)
 
 
 async def _on_each(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -161,15 +162,20 @@ async def _show(request: Request, arguments: NamePlugin) -> PluginAnswer:
 
 
 async def _rescan(request: Request, _: Nothing) -> ChangesAnswer:
-    return _changes(request, await request.host.plugins.rescan())
+    host = request.host
+    return _changes(request, await host.errands.run(host.plugins.rescan))
 
 
 async def _enable(request: Request, arguments: NamePlugin) -> ChangesAnswer:
-    return _changes(request, await request.host.plugins.enable(arguments.name))
+    host = request.host
+    enable = partial(host.plugins.enable, arguments.name)
+    return _changes(request, await host.errands.run(enable))
 
 
 async def _disable(request: Request, arguments: NamePlugin) -> ChangesAnswer:
-    return _changes(request, await request.host.plugins.disable(arguments.name))
+    host = request.host
+    disable = partial(host.plugins.disable, arguments.name)
+    return _changes(request, await host.errands.run(disable))
 
 
 def _changes(request: Request, changes: PluginChanges) -> ChangesAnswer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Annotated, Generic, TypeVar
 
 import trio
@@ -16,7 +17,7 @@ from alicia_scheduler.api.model import EventRecord
 from alicia_scheduler.control.command import Answer, Arguments, Request
 from alicia_scheduler.control.refusals import refusals
 from alicia_scheduler.kernel.kernel import Kernel
-from alicia_scheduler.kernel.listing import known_events, page_of_events
+from alicia_scheduler.kernel.listing import known_events, page_of_events, page_of_tagged
 
 __all__ = [
     "Failure",
@@ -169,7 +170,12 @@ async def selected_page(
     if prefix:
         # The last place before everything that begins so.
         after_id = max(after_id or "", prefix[:-1] + chr(ord(prefix[-1]) - 1) + _BEHIND)
-    page, up_to = await page_of_events(kernel, after_id=after_id, origin=origin)
+    read = (
+        partial(page_of_tagged, kernel, wanted.tags)
+        if wanted.tags
+        else partial(page_of_events, kernel)
+    )
+    page, up_to = await read(after_id=after_id, origin=origin)
     if prefix and up_to is not None and up_to > prefix and not up_to.startswith(prefix):
         up_to = None
     return [record for record in page if wanted.has(record)], up_to

@@ -56,7 +56,6 @@ async def serve_unix(
             finally:
                 await trio.aclose_forcefully(stream)
 
-    opened()
     try:
         await trio.serve_listeners(handle, [listener])
     finally:

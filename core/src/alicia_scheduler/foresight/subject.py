@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
@@ -17,8 +18,9 @@ from alicia_scheduler.config.settings import Settings
 from alicia_scheduler.host.registry import Registry, build_schedule
 from alicia_scheduler.host.resolver import exclusions_of, schedule_context
 from alicia_scheduler.kernel.exclusions import Excluding, Exclusions
+from alicia_scheduler.kernel.halting import halted, kept
 
-__all__ = ["Subject", "subject_of", "unsaved_event"]
+__all__ = ["Subject", "paused_with_all", "subject_of", "unsaved_event"]
 
 
 @dataclass(frozen=True)
@@ -131,3 +133,12 @@ def unsaved_event(
         updated_at=begun,
         origin="unsaved",
     )
+
+
+def paused_with_all(state: EventState, facts: Mapping[str, Any]) -> EventState:
+    """The state of an event as the planner sees it: paused where the whole schedule is.
+
+    Args:
+        facts: those of the store.
+    """
+    return halted(state, kept(facts))

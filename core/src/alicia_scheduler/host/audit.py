@@ -19,9 +19,9 @@ import trio
 
 from alicia_scheduler.api.control import Caller, Permission
 from alicia_scheduler.api.model import to_epoch, to_wire
-from alicia_scheduler.kernel.clock import Clock
+from alicia_scheduler.kernel.clock import Clock, SystemClock
 
-__all__ = ["AUDIT_FILE", "AuditLog", "is_audited"]
+__all__ = ["AUDIT_FILE", "AuditLog", "is_audited", "note_at_once"]
 
 logger = logging.getLogger(__name__)
 
@@ -174,6 +174,18 @@ class AuditLog:
             found["arguments"] = f"cut: {len(line)} bytes"
             line = msgspec.json.encode(found)
         return line + b"\n"
+
+
+def note_at_once(
+    state_dir: Path, caller: Caller, command: str, arguments: Mapping[str, Any], outcome: str
+) -> None:
+    """Take a note of what was done to a state directory without a host, or beside it. Blocking.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    log = AuditLog(state_dir, SystemClock(), lambda data: data)
+    _append(state_dir / AUDIT_FILE, [log._line(caller, command, arguments, outcome)])
 
 
 def _append(path: Path, lines: list[bytes]) -> None:

@@ -3,7 +3,7 @@ left is ready to run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import partial
@@ -174,6 +174,7 @@ def check_configuration(
             "services", configuration.services, registry.services, found, checked
         )
     ]
+    _check_rivals(checked.services, found)
     checked.sinks = list(_sinks(configuration.sinks, registry.sinks, found, checked))
     checker = _EventChecker(registry, configuration.settings, checked, found, now)
     for event_id, raw in configuration.events.items():
@@ -386,6 +387,20 @@ def _check_chains(checked: Checked, found: list[ConfigError]) -> None:
                         f"events.{event.event_id}.{key}: there is no event {name!r} in this file"
                         f" ({hint})"
                     )
+
+
+def _check_rivals(services: Sequence[ConfiguredService], found: list[ConfigError]) -> None:
+    """Two services for one contract: whoever asks for it could get the one or the other."""
+    providers: dict[type[Any], str] = {}
+    for service in services:
+        contract, name = service.offer.type.provides, service.offer.type.name
+        if contract is None:
+            continue
+        first = providers.setdefault(contract, name)
+        if first != name:
+            message = f"{name!r} and {first!r} both provide {contract.__name__}; only one can run"
+            hint = f"remove [services.{first}] or [services.{name}]"
+            found.append(ConfigError(message, path=("services", name), hint=hint))
 
 
 def _add_required_services(

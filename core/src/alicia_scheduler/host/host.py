@@ -20,6 +20,7 @@ from alicia_scheduler.host.audit import AuditLog
 from alicia_scheduler.host.calls import ServiceCalls
 from alicia_scheduler.host.check import Checked, disabled_plugins
 from alicia_scheduler.host.context import Surroundings
+from alicia_scheduler.host.errands import Errands
 from alicia_scheduler.host.faults import Faults
 from alicia_scheduler.host.finishing import Finishing
 from alicia_scheduler.host.history import HistoryKeeper
@@ -68,6 +69,7 @@ class Host:
         kernel: None until it is there.
         commands: who answers the commands of plugins that are doors; None when nobody does.
         audit: takes notes of commands.
+        errands: does what changes the parts of the host.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Host:
             self.clock.now,
             configured_off=disabled_plugins(configuration) if configuration is not None else (),
         )
+        self.errands = Errands()
         self.audit = AuditLog(state_dir, self.clock, self.notifier.redact)
         self._settings = settings
         self._checked = checked
@@ -185,7 +188,7 @@ class Host:
         """
         if self._reloading is None or not self.started.is_set():
             raise ValueError("there is no configuration file that this host could reload")
-        return await self._reloading.reload(dry_run=dry_run)
+        return await self.errands.run(partial(self._reloading.reload, dry_run=dry_run))
 
     def still_open(self) -> list[str]:
         """What keeps a stop from coming to its end, for people."""
@@ -276,13 +279,14 @@ class Host:
             self.notifier.emit(
                 "host_started", {"message": f"schedule runs; events: {changes or 'none'}"}
             )
-            self.started.set()
-            surroundings.commands = self.commands
-            nursery.start_soon(follow_zone_data, kernel)
-            nursery.start_soon(self.plugins.run)
-            nursery.start_soon(history.run)
-            await kernel.stopped.wait()
-            surroundings.commands = None
+            async with self.errands.running():
+                self.started.set()
+                surroundings.commands = self.commands
+                nursery.start_soon(follow_zone_data, kernel)
+                nursery.start_soon(self.plugins.run)
+                nursery.start_soon(history.run)
+                await kernel.stopped.wait()
+                surroundings.commands = None
             nursery.cancel_scope.cancel()
         stopped = Told("host_stopped", {"message": "schedule stopped"})
         await kernel.records.keep([], [stopped])

@@ -30,6 +30,7 @@ KNOWN: dict[str, dict[str, str]] = {
     "sink": {"mqtt": "alicia-sink-mqtt", "log": "alicia-sink-log"},
     "service": {
         "mqtt": "alicia-mqtt",
+        "mqtt_native": "alicia-mqtt-native",
         "broker": "alicia-broker",
         "home_assistant": "alicia-action-service",
         "alicia_bus": "alicia-service-alicia-bus",

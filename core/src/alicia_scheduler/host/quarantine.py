@@ -26,8 +26,8 @@ LONGEST = 86_400.0
 """Seconds of a quarantine at the most."""
 
 FAILED_STARTS = 3
-"""Starts in a row that came to nothing, after which the next one is in safe mode. One more than
-the power cuts that a person who fiddles with the plug is likely to cause."""
+"""Starts in a row, within one boot of the machine, that came to nothing; after them the next one is
+in safe mode."""
 
 STEADY = 60.0
 """Seconds that the schedule must have run for the start to count as good."""

@@ -175,11 +175,11 @@ class PluginRecord:
         return self.name.replace("-", "_")
 
     def offered(self) -> dict[str, list[str]]:
-        """The names of its types by kind, whether or not it is imported."""
+        """The names of its types and commands by kind, whether or not it is imported."""
         if self.outline is not None:
             return self.outline.names
-        kinds = self.contributions.by_kind()
-        return {kind: [item.name for item in items] for kind, items in kinds.items() if items}
+        kinds = {**self.contributions.by_kind(), "command": self.contributions.commands}
+        return {kind: [str(item.name) for item in items] for kind, items in kinds.items() if items}
 
     def stand(self, status: PluginStatus, reason: str | None) -> None:
         """Set the status and the sentence that says why."""

@@ -162,15 +162,20 @@ class Registry:
             logger.warning("plugin %s is %s: %s", plugin.name, plugin.status, plugin.reason)
 
     def provider(self, contract: type[Any]) -> Offer[ServiceType] | None:
-        """The service that provides a contract."""
+        """The service that provides a contract where none is configured: one that runs by itself
+        before one that does not."""
         for plugin in self.plugins:
             outline = plugin.outline if plugin.in_use else None
             if outline is not None and contract_name(contract) in outline.provides:
+                found = self._provider(contract)
+                if found is not None and not found.type.only_configured:
+                    return found
                 self.bring(plugin)
-        for offer in self.services:
-            if offer.type.provides is contract:
-                return offer
-        return None
+        return self._provider(contract)
+
+    def _provider(self, contract: type[Any]) -> Offer[ServiceType] | None:
+        offers = [offer for offer in self.services if offer.type.provides is contract]
+        return min(offers, key=lambda offer: offer.type.only_configured, default=None)
 
 
 def brings(plugin: PluginRecord, kind: str, name: str) -> bool:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from dataclasses import fields as fields_of
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -40,7 +41,7 @@ Services = dict[str, ConfiguredService]
 Sinks = dict[str, ConfiguredSink]
 Tables = Mapping[str, Any]
 
-AT_START = ("state_dir", "instance", "durability", "loss_window")
+AT_START = ("state_dir", "instance", "safe_mode", "durability", "loss_window")
 """Keys of ``[scheduler]`` that a host keeps for as long as it runs."""
 
 PLACE_AND_ZONE = ("timezone", "latitude", "longitude")
@@ -234,7 +235,14 @@ class Reloading:
         started = self._started
         at_start = _differing(started.settings, new.settings, AT_START)
         later = [f"scheduler.{name}" for name in at_start]
+        later += [
+            f"control.{field.name}"
+            for field in fields_of(new.control)
+            if getattr(started.control, field.name) != getattr(new.control, field.name)
+        ]
         later += _changes("plugins", started.plugins, new.plugins)
+        if started.disabled != new.disabled:
+            later.append("plugins.disabled")
         sinks = _changes("sinks", self._sink_tables, new.sinks)
         if _durable(self._sinks) != _durable(_by_name(checked.sinks)):
             later += sinks
@@ -254,6 +262,7 @@ class Reloading:
 
     async def _apply(self, new: Configuration, checked: Checked, plan: ReloadPlan) -> None:
         old = self.configuration
+        new = self._in_force(new)
         # All that events are prepared with changes in one step, before any event does.
         self._running.secrets.redeclare(checked.secrets)
         self._running.resolver.reconfigure(new.settings, checked.calendars, checked.limits)
@@ -273,6 +282,11 @@ class Reloading:
             "configuration_reloaded", {"message": plan.summary(), **msgspec.to_builtins(plan)}
         )
         logger.info("configuration reloaded: %s", plan.summary())
+
+    def _in_force(self, new: Configuration) -> Configuration:
+        """What of a configuration holds while the host runs."""
+        kept = {name: getattr(self._started.settings, name) for name in AT_START}
+        return replace(new, settings=msgspec.structs.replace(new.settings, **kept))
 
     async def _change_sinks(self, tables: Tables, wanted: Sinks) -> None:
         """Close the sinks that are gone or differ, feed those that are new or differ."""

@@ -27,6 +27,8 @@ FILE = "plugins.json"
 IMPORTING = "plugins.importing"
 """Name of the file beside it that holds the name of the plugin that is being imported."""
 
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
 LAST = 8
 """So many of the last failed starts are remembered one by one."""
 
@@ -69,10 +71,13 @@ class FailedStarts(msgspec.Struct, frozen=True):
         count: how many; the one under way counts until it is known to be good.
         importing: the plugin that was being imported when each of the last ones ended, or an
             empty string.
+        boot: what the machine's boot is known by, in which they were. A start that another boot
+            follows ended with the machine, and says nothing about plugins.
     """
 
     count: int = 0
     importing: tuple[str, ...] = ()
+    boot: str = ""
 
 
 class _Content(msgspec.Struct):
@@ -154,12 +159,14 @@ class Remembered:
         """
         if self._path is not None:
             self._made = [path for path in (self._path, self._path.parent) if not path.exists()]
-        known = self._content.starts
+        known, boot = self._content.starts, _boot()
+        if known.boot != boot:
+            known = FailedStarts(boot=boot)
         if known.count:
             importing = (*known.importing, self._was_importing())[-LAST:]
-            known = FailedStarts(known.count, importing)
+            known = FailedStarts(known.count, importing, boot)
         self._before = known
-        self._content.starts = FailedStarts(known.count + 1, known.importing)
+        self._content.starts = FailedStarts(known.count + 1, known.importing, boot)
         self.importing(None)
         self._write()
         return known
@@ -244,6 +251,14 @@ class Remembered:
             self.problem = problem
         else:
             self.problem = None
+
+
+def _boot() -> str:
+    """What the present boot of the machine is known by (random(4)); empty where none is said."""
+    try:
+        return BOOT_ID.read_text("ascii").strip()[:100]
+    except (OSError, ValueError):
+        return ""
 
 
 def _replace(path: Path, body: bytes) -> None:

@@ -7,8 +7,9 @@ event by hand still does. The store remembers it, so that a restart does not end
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -20,7 +21,7 @@ from alicia_scheduler.kernel.notifications import Told
 if TYPE_CHECKING:
     from alicia_scheduler.kernel.kernel import Kernel
 
-__all__ = ["HALTED", "halt", "halted", "proceed", "recall"]
+__all__ = ["HALTED", "halt", "halted", "kept", "proceed", "recall"]
 
 HALTED = "paused_until"
 """The fact that the store keeps: epoch seconds, or None."""
@@ -45,9 +46,15 @@ async def proceed(kernel: Kernel) -> None:
 
 async def recall(kernel: Kernel) -> None:
     """Take over from the store what an earlier run of the host was told."""
-    known = (await kernel.store.facts()).get(HALTED)
-    if isinstance(known, (int, float)):
-        kernel.paused_until = min(from_epoch(known), FOR_EVER)
+    until = kept(await kernel.store.facts())
+    if until is not None:
+        kernel.paused_until = until
+
+
+def kept(facts: Mapping[str, Any]) -> datetime | None:
+    """Up to when the facts of a store say that everything is paused."""
+    known = facts.get(HALTED)
+    return min(from_epoch(known), FOR_EVER) if isinstance(known, (int, float)) else None
 
 
 def halted(state: EventState, until: datetime | None) -> EventState:

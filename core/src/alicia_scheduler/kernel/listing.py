@@ -5,7 +5,7 @@ Nobody ever holds them all: there may be a million.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING
 
 from alicia_scheduler.api.model import EventRecord
@@ -13,7 +13,7 @@ from alicia_scheduler.api.model import EventRecord
 if TYPE_CHECKING:
     from alicia_scheduler.kernel.kernel import Kernel
 
-__all__ = ["known_events", "page_of_events"]
+__all__ = ["known_events", "page_of_events", "page_of_tagged"]
 
 PAGE = 1000
 """Events that are read at once."""
@@ -54,6 +54,36 @@ async def page_of_events(
         record
         for record in newest
         if record is not None and (origin is None or record.event.origin == origin)
+    ]
+    return page, last_id
+
+
+async def page_of_tagged(
+    kernel: Kernel,
+    tags: Collection[str],
+    *,
+    after_id: str | None = None,
+    origin: str | None = None,
+) -> tuple[list[EventRecord], str | None]:
+    """As :func:`page_of_events`, of those events alone that have one of the tags. A store that can
+    tell them apart is not made to read the others."""
+    find: Callable[..., Awaitable[tuple[list[str], str | None]]] | None = getattr(
+        kernel.store, "tagged", None
+    )
+    if find is None:
+        page, last_id = await page_of_events(kernel, after_id=after_id, origin=origin)
+        return [each for each in page if not set(tags).isdisjoint(each.event.tags)], last_id
+    ids, last_id = await find(tags, after_id=after_id, limit=PAGE)
+    wanted = set(ids)
+    for event_id in kernel.records.unwritten_events():
+        behind = after_id is None or event_id > after_id
+        if behind and (last_id is None or event_id <= last_id):
+            wanted.add(event_id)
+    known = await known_events(kernel, wanted)
+    page = [
+        record
+        for _, record in sorted(known.items())
+        if not set(tags).isdisjoint(record.event.tags) and origin in (None, record.event.origin)
     ]
     return page, last_id
 

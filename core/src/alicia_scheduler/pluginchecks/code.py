@@ -70,9 +70,8 @@ def idle(subject: Subject) -> Iterator[str]:
 
 @rule("ALP304", "Use asyncio by context.run_asyncio only")
 def asyncio_on_trio(subject: Subject) -> Iterator[str]:
-    loops = {"asyncio.run", "asyncio.Runner", "asyncio.new_event_loop"}
-    # A plugin may run a loop of its own in a thread; then only what knows trio runs on trio.
-    own_loop = any(name in loops for source in subject.sources for _, name in _calls(source.tree))
+    # A plugin may run a loop of its own; then only what knows trio runs on trio.
+    own_loop = any(_has_own_loop(source.tree) for source in subject.sources)
     for source in subject.sources:
         imported = {name for node in ast.walk(source.tree) for name in imports_of(node)}
         if own_loop and "trio" not in imported:
@@ -87,6 +86,18 @@ def asyncio_on_trio(subject: Subject) -> Iterator[str]:
                         f"{_at(source, node)}: {function.name} calls {name}, which fails on trio: "
                         "use trio's own, or hand the function to context.run_asyncio"
                     )
+
+
+def _has_own_loop(tree: ast.Module) -> bool:
+    """Whether a module starts an asyncio loop, or makes a kind of its own."""
+    loops = {"asyncio.run", "asyncio.Runner", "asyncio.new_event_loop"}
+    bases = {
+        ast.unparse(base)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        for base in node.bases
+    }
+    return "asyncio.SelectorEventLoop" in bases or any(name in loops for _, name in _calls(tree))
 
 
 @rule("ALP305", "Call nothing that blocks in an async function")

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 from typing import Any, cast
 
-from alicia_scheduler.config.convert import json_schema
 from alicia_scheduler.config.shapes import Field, fields_of, forbids_unknown, is_object, metas_of
 from alicia_scheduler.pluginchecks.rules import rule
 from alicia_scheduler.pluginchecks.subject import Subject
@@ -24,15 +23,6 @@ def unknown_options(subject: Subject) -> Iterator[str]:
                 f"the {kind} {item.name} takes options that do not exist: "
                 f"make {options.__name__} a Struct with forbid_unknown_fields=True"
             )
-
-
-@rule("ALP102", "Have options with a JSON Schema")
-def schema(subject: Subject) -> Iterator[str]:
-    for kind, item, options in _offers(subject):
-        try:
-            json_schema(options)
-        except Exception as error:  # noqa: BLE001 - whatever a class of options does
-            yield f"the {kind} {item.name}: no JSON schema of {options.__name__} ({error})"
 
 
 @rule("ALP103", "Explain each option")

@@ -5,7 +5,7 @@ Nothing outside this package knows SQLite. The host takes the :class:`StateLock`
 without a host beside it, and need not wait for trio to be imported.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alicia_scheduler.store.lock import StateLock
 from alicia_scheduler.store.queries import Queries
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["STORE_FILE", "Queries", "SqliteStore", "StateLock", "open_reader"]
 
 
-def __getattr__(name: str) -> object:
-    if name != "SqliteStore":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from alicia_scheduler.store.sqlite import SqliteStore
+def __getattr__(name: str) -> Any:
+    # It brings trio along, and the completion of a shell, which only looks, should not wait for it.
+    if name == "SqliteStore":
+        from alicia_scheduler.store.sqlite import SqliteStore
 
-    return SqliteStore
+        return SqliteStore
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from datetime import datetime
 from functools import partial
@@ -274,6 +274,20 @@ class SqliteStore:
     ) -> list[EventRecord]:
         """See :meth:`Store.list_events`."""
         query = partial(self._queries.list_events, after_id=after_id, limit=limit, origin=origin)
+        return await self._read(query)
+
+    async def tagged(
+        self, tags: Collection[str], *, after_id: str | None = None, limit: int = 1000
+    ) -> tuple[list[str], str | None]:
+        """Which events may have one of these tags, without reading the others: more than the
+        contract asks of a store.
+
+        Returns:
+            ids in order, ``limit`` at the most: of all those that have one of the tags, perhaps of
+            some that do not; and the id behind which to look on, None when there are no more. A
+            page can be short, also empty, though others follow.
+        """
+        query = partial(self._queries.tagged, list(tags), after_id=after_id, limit=limit)
         return await self._read(query)
 
     async def execution(self, execution_id: str) -> EventExecution | None:

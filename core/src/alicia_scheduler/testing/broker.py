@@ -8,7 +8,7 @@ show (sessions, TLS, protocol versions) it does not have; for that there is
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -16,6 +16,7 @@ import trio
 from msgspec.structs import replace
 
 from alicia_scheduler.api import (
+    AliciaError,
     MqttConnection,
     MqttDelivered,
     MqttMessage,
@@ -207,6 +208,19 @@ class FakeConnection:
             ),
             self,
         )
+
+    async def publish_all(self, messages: Sequence[MqttOutgoing]) -> list[AliciaError | None]:
+        """See :class:`MqttConnection`."""
+        await trio.lowlevel.checkpoint()
+        outcomes: list[AliciaError | None] = []
+        for message in messages:
+            try:
+                self._broker.publish(message, self)
+            except (Retryable, Permanent) as failure:
+                outcomes.append(failure)
+            else:
+                outcomes.append(None)
+        return outcomes
 
     @asynccontextmanager
     async def subscribe(

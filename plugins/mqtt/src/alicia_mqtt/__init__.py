@@ -8,14 +8,17 @@ from contextlib import AbstractAsyncContextManager
 from alicia_mqtt.config import MqttConfig
 from alicia_scheduler.api import MqttConnection, ServiceContext, ServiceType, hookimpl
 
+__all__ = ["MqttConfig", "alicia_services", "open_mqtt"]
+
 
 def open_mqtt(
     config: MqttConfig, context: ServiceContext
 ) -> AbstractAsyncContextManager[MqttConnection]:
     """The running connection; its engine is imported here, so that the hook stays cheap."""
+    from alicia_mqtt.aiomqtt_link import open_link
     from alicia_mqtt.connection import open_connection
 
-    return open_connection(config, context)
+    return open_connection(config, context, open_link)
 
 
 @hookimpl

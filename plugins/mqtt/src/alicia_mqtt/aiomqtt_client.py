@@ -12,10 +12,10 @@ import logging
 import socket
 import ssl
 import time
-from collections.abc import Callable
-from concurrent.futures import Executor
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
-from typing import TypeVar, TypeVarTuple
+from typing import Any
 
 import aiomqtt
 from paho.mqtt import client as paho
@@ -24,53 +24,30 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from alicia_mqtt.config import MqttConfig, Protocol
+from alicia_mqtt.limits import keepalive_of
 from alicia_mqtt.properties import (
     connect_properties,
     empty_properties,
     farewell_properties,
     will_properties,
 )
+from alicia_mqtt.versions import answer_within
 
-__all__ = ["BrokerClient", "InPlaceLoop", "build_client"]
+__all__ = ["BrokerClient", "build_client"]
 
 QUIET = logging.getLogger("alicia_mqtt.aiomqtt")
 # aiomqtt and paho tell each loss as an error of their own; the connection tells it once already.
 QUIET.setLevel(logging.CRITICAL)
 
-T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
-
-PROBE = 2.0
-"""Seconds until a broker that may not speak MQTT 5 is asked again in 3.1.1: amqtt misreads the
-newer packet and waits for the rest of it for ever."""
-
-PING_AFTER = 0.7
-"""Share of ``keepalive`` after which a silent broker is asked. paho gives up when a second such
-span passes in silence, so the loss is noticed within 1.5 times ``keepalive`` (R44)."""
-
-
-class InPlaceLoop(asyncio.SelectorEventLoop):
-    """A loop that runs blocking calls in place.
-
-    The only ones are finding the broker's address, connecting and the TLS handshake, before
-    anything else happens in its thread. asyncio's own pool of threads would be joined when the
-    process ends, and a black hole would hold the process for as long as it likes.
-    """
-
-    def run_in_executor(
-        self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
-    ) -> asyncio.Future[T]:
-        """Call ``func`` now; the future that is returned is done."""
-        future: asyncio.Future[T] = self.create_future()
-        try:
-            future.set_result(func(*args))
-        except Exception as error:  # noqa: BLE001  # carried to whoever awaits the future
-            future.set_exception(error)
-        return future
-
 
 class BrokerClient(aiomqtt.Client):
     """aiomqtt's client with its paho client in reach, and an end that leaves nothing behind."""
+
+    _loop_of_writes: asyncio.AbstractEventLoop
+    _write_due = False
+    _held = 0
+    _watched = False
+    _discarded = False
 
     @property
     def paho(self) -> paho.Client:
@@ -90,12 +67,64 @@ class BrokerClient(aiomqtt.Client):
         quiet_since = min(client._last_msg_out, client._last_bytes_received)
         return max(0.0, quiet_since + client.keepalive - time.monotonic())
 
+    def write_directly(self) -> None:
+        """From now on write where something is to be written, in the loop's own thread.
+
+        aiomqtt would wake the loop, let it watch the socket, and write in the turn after; that is
+        for the socket that is full alone.
+        """
+        self._loop_of_writes = asyncio.get_running_loop()
+        self.paho.on_socket_register_write = self._write_soon
+        self.paho.on_socket_unregister_write = self._all_written
+
+    def hold_writes(self) -> None:
+        """What is to be written from now on is for the next :meth:`flush`."""
+        self._write_due = True
+        self._held += 1
+
+    def flush(self) -> None:
+        """Write what waits, as far as the socket takes it."""
+        if not self._write_due:
+            return
+        self._write_due = False
+        many, self._held = self._held > 1, 0
+        sock: Any = self._client.socket()
+        if sock is None:
+            return
+        with _corked(sock) if many else nullcontext():
+            self._client.loop_write()
+        still_there = self._client.socket() is not None
+        if self._client.want_write() and still_there and not self._watched:
+            self._loop_of_writes.add_writer(sock, self._writable)
+            self._watched = True
+
+    def _writable(self) -> None:
+        self._write_due = True
+        self.flush()
+
+    def _write_soon(self, client: object, data: object, sock: Any) -> None:
+        if not self._write_due:
+            self._write_due = True
+            self._loop_of_writes.call_soon(self.flush)
+
+    def _all_written(self, client: object, data: object, sock: Any) -> None:
+        if self._watched:
+            self._watched = False
+            self._loop_of_writes.remove_writer(sock)
+
+    def _client_connect(self) -> None:
+        # In a thread of its own, which may come back when nobody wants the connection any more.
+        super()._client_connect()
+        if self._discarded:
+            self._close_socket()
+
     def discard(self) -> None:
-        """Close the socket, whatever state it is in.
+        """Close the socket, whatever state it is in, also one that is still to be opened.
 
         aiomqtt leaves it open when a connection attempt is given up, and the broker would go on
         serving a ghost that has our client id.
         """
+        self._discarded = True
         self.paho.on_socket_close = None
         self.paho.on_socket_unregister_write = None
         stale = self.paho.socket()
@@ -103,7 +132,28 @@ class BrokerClient(aiomqtt.Client):
             loop = asyncio.get_running_loop()
             loop.remove_reader(stale)
             loop.remove_writer(stale)
+        self._close_socket()
+
+    def _close_socket(self) -> None:
+        stale = self.paho.socket()
+        if isinstance(stale, socket.socket):
             stale.close()
+
+
+@contextmanager
+def _corked(sock: Any) -> Iterator[None]:
+    """Let the system send what is written meanwhile in one go: paho writes packet by packet, and
+    each would wake the broker."""
+    cork = getattr(socket, "TCP_CORK", None)
+    if cork is None:
+        yield
+        return
+    sock.setsockopt(socket.IPPROTO_TCP, cork, 1)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # the connection broke, and the socket is closed
+            sock.setsockopt(socket.IPPROTO_TCP, cork, 0)
 
 
 def build_client(
@@ -131,8 +181,8 @@ def build_client(
             properties=will_properties(config.will_delay) if modern else None,
         ),
         clean_start=not resume if modern else paho.MQTT_CLEAN_START_FIRST_ONLY,
-        keepalive=max(1, round(config.keepalive * PING_AFTER)),
-        timeout=_answer_within(config, protocol),
+        keepalive=keepalive_of(config),
+        timeout=answer_within(config, protocol),
         properties=connect_properties(config.session_expiry) if modern else None,
         tls_context=tls,
         logger=QUIET,
@@ -150,12 +200,6 @@ def build_client(
             client.paho.disconnect, properties=farewell_properties()
         )
     return client
-
-
-def _answer_within(config: MqttConfig, protocol: Protocol) -> float:
-    """Seconds from the connection's being taken to the broker's answer."""
-    probing = config.protocol == "auto" and protocol == "5"
-    return min(PROBE, config.connect_timeout / 2) if probing else config.connect_timeout
 
 
 def _heed_refused_receipts(client: paho.Client) -> None:

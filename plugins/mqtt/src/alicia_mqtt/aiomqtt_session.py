@@ -1,7 +1,8 @@
 """The asyncio half of a link: one connection, from the attempt to its end.
 
-All of it runs in a thread of its own, inside a loop of its own. It never touches trio: what it
-has to tell goes through a :class:`Report`, which hands over to the other thread.
+All of it runs in the turns of a loop of its own (:mod:`alicia_mqtt.hosted_loop`), but for
+:meth:`Session.publish`, which any task of trio calls. What it has to tell goes to a
+:class:`Report`.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ from alicia_mqtt.config import MqttConfig
 from alicia_mqtt.config import Protocol as Version
 from alicia_mqtt.limits import BrokerLimits
 from alicia_mqtt.link import (
-    LinkRefused,
     LinkUnavailable,
-    ProtocolUnsupported,
     Unanswered,
     Untrusted,
+    refusal,
 )
 from alicia_mqtt.properties import subscribe_properties
-from alicia_mqtt.sender import Publish, Request, Sender
+from alicia_mqtt.requests import Publish, Request
+from alicia_mqtt.sender import Sender
 from alicia_scheduler.api import AliciaError, MqttMessage, Permanent, Retryable
 
 __all__ = ["Report", "Session"]
@@ -42,14 +43,9 @@ Behind = Callable[..., object]
 TICK = 0.01
 """Seconds that the watch wakes after the instant it waits for, and the least that it sleeps."""
 
-UNSUPPORTED_PROTOCOL = 0x84
-REFUSED = (0x85, 0x86, 0x87, 0x8A, 0x8C, 0x8E)
-"""Reason codes of CONNACK and DISCONNECT that a person has to mend: client id, credentials,
-authorisation; another client that took the client id over."""
-
 
 class Report(Protocol):
-    """What a session tells the other thread. Nothing here waits."""
+    """What a session tells the link. Nothing here waits."""
 
     def opened(self) -> None:
         """The broker accepted the connection."""
@@ -65,7 +61,7 @@ class Report(Protocol):
 
 
 class Session:
-    """One connection. Made by the other thread; everything else is called in the loop's own."""
+    """One connection."""
 
     def __init__(
         self,
@@ -100,7 +96,7 @@ class Session:
             why = await self._serve()
         except asyncio.CancelledError:
             why = self._stopped or why
-        except Exception as bug:  # noqa: BLE001  # told in the thread that can show it
+        except Exception as bug:  # noqa: BLE001  # told by the connection
             why = LinkUnavailable(f"{type(bug).__name__}: {bug}")
         finally:
             self._report.ended(why)
@@ -112,9 +108,14 @@ class Session:
             self._main.cancel()
 
     def publish(self, request: Publish) -> None:
-        """Send a message when its turn comes."""
+        """Send a message with the next :meth:`flush`, or when its turn comes."""
         if self._sender is not None:
             self._sender.submit(request)
+
+    def flush(self) -> None:
+        """Hand to the network what was to be sent."""
+        if self._client is not None:
+            self._client.flush()
 
     def subscribe(
         self, request: Request, topic_filter: str, qos: int, number: int, no_local: bool
@@ -156,8 +157,9 @@ class Session:
     async def _use(self, client: BrokerClient) -> None:
         self._client = client
         client.timeout = self._config.connect_timeout
+        client.write_directly()
         self._sender = Sender(
-            client.paho,
+            client,
             properties=self._protocol == "5",
             limits=self._limits,
             settled=self._report.settled,
@@ -224,11 +226,7 @@ class Session:
         reason = loss.rc if isinstance(loss, aiomqtt.MqttCodeError) else self._farewell
         if not isinstance(reason, ReasonCode):
             return LinkUnavailable("it broke" if self._answered else str(loss))
-        if reason.value == UNSUPPORTED_PROTOCOL:
-            return ProtocolUnsupported(reason.getName())
-        if reason.value in REFUSED:
-            return LinkRefused(reason.getName())
-        return LinkUnavailable(reason.getName())
+        return refusal(reason.value, reason.getName())
 
     # paho's callbacks. The first two also serve aiomqtt, whose own are called behind.
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import trio
 
-from alicia_mqtt.aiomqtt_link import open_link
 from alicia_mqtt.backoff import LONGEST, Backoff
 from alicia_mqtt.config import MqttConfig, Protocol
 from alicia_mqtt.link import Link, LinkRefused, LinkUnavailable, OpenLink
@@ -20,6 +19,7 @@ from alicia_mqtt.outbox_journal import Journal
 from alicia_mqtt.subscriptions import Subscription, Subscriptions
 from alicia_mqtt.versions import VersionChoice
 from alicia_scheduler.api import (
+    AliciaError,
     ConfigError,
     MqttOutgoing,
     MqttSubscription,
@@ -37,9 +37,11 @@ FAREWELL_WITHIN = 2.0
 
 
 @asynccontextmanager
-async def open_connection(config: MqttConfig, context: ServiceContext) -> AsyncIterator[Connection]:
+async def open_connection(
+    config: MqttConfig, context: ServiceContext, open_link: OpenLink
+) -> AsyncIterator[Connection]:
     """The running connection. Entering returns at once, with or without a broker; leaving says
-    ``offline`` and disconnects, within three seconds.
+    ``offline`` and disconnects, within three seconds. ``open_link`` is the engine.
 
     Raises:
         ConfigError: a file for TLS cannot be read.
@@ -56,7 +58,7 @@ async def open_connection(config: MqttConfig, context: ServiceContext) -> AsyncI
         outbox.restore(loaded.rows, dict(loaded.outcomes))
         if journal is not None:
             writing.start_soon(journal.run)
-        async with _kept(Connection(config, context, tls, outbox)) as connection:
+        async with _kept(Connection(config, context, tls, outbox, open_link)) as connection:
             yield connection
         writing.cancel_scope.cancel()
 
@@ -102,13 +104,14 @@ class Connection:
         context: ServiceContext,
         tls: ssl.SSLContext | None,
         outbox: Outbox,
+        open_link: OpenLink,
     ) -> None:
         self.outbox = outbox
         self._config = config
         self._client_id = config.client_id or f"alicia-{context.instance}"
         self._logger = context.logger
         self._tls = tls
-        self._open_link: OpenLink = open_link  # the one place that chooses the engine
+        self._open_link = open_link
         self._link: Link | None = None
         self._resumable = False
         self._subscriptions = Subscriptions()
@@ -143,13 +146,11 @@ class Connection:
         correlation_data: bytes | None = None,
     ) -> None:
         """See :meth:`alicia_scheduler.api.MqttConnection.publish`."""
-        if problem := check_topic(topic):
-            raise Permanent(f"topic {topic[:200]!r} {problem}", error_class="topic")
+        if wrong := _wrong_topic(topic):
+            raise wrong
         link = self._link
         if link is None:
-            raise Retryable(
-                f"no connection to the broker at {self._config.address}", error_class="connection"
-            )
+            raise self._absent()
         await link.publish(
             MqttOutgoing(
                 topic=topic,
@@ -163,6 +164,24 @@ class Connection:
                 correlation_data=correlation_data,
             )
         )
+
+    async def publish_all(self, messages: Sequence[MqttOutgoing]) -> list[AliciaError | None]:
+        """See :meth:`alicia_scheduler.api.MqttConnection.publish_all`."""
+        outcomes: list[AliciaError | None] = [_wrong_topic(each.topic) for each in messages]
+        sent = [index for index, wrong in enumerate(outcomes) if wrong is None]
+        link = self._link
+        if link is None:
+            await trio.lowlevel.checkpoint()
+            told: list[AliciaError | None] = [self._absent() for _ in sent]
+        else:
+            told = await link.publish_all([messages[index] for index in sent])
+        for index, outcome in zip(sent, told, strict=True):
+            outcomes[index] = outcome
+        return outcomes
+
+    def _absent(self) -> Retryable:
+        message = f"no connection to the broker at {self._config.address}"
+        return Retryable(message, error_class="connection")
 
     @asynccontextmanager
     async def subscribe(
@@ -304,6 +323,11 @@ class Connection:
             await self._subscribe(link, topic_filter)
         except Permanent as refusal:
             self._logger.error("%s", refusal)
+
+
+def _wrong_topic(topic: str) -> Permanent | None:
+    problem = check_topic(topic)
+    return Permanent(f"topic {topic[:200]!r} {problem}", error_class="topic") if problem else None
 
 
 def _load_tls(config: MqttConfig) -> ssl.SSLContext:

@@ -1,19 +1,47 @@
-"""What a broker told of its limits when it accepted the connection (MQTT 5, section 3.2.2.3)."""
+"""The limits of a connection: what a broker told of its own when it accepted (MQTT 5, section
+3.2.2.3), and ours."""
 
 from __future__ import annotations
 
-import msgspec
-from paho.mqtt.properties import Properties
+from typing import TYPE_CHECKING
 
+import msgspec
+
+from alicia_mqtt.config import MqttConfig
 from alicia_scheduler.api import MqttOutgoing, Permanent
 
-__all__ = ["BrokerLimits", "size_of"]
+if TYPE_CHECKING:
+    from paho.mqtt.properties import Properties
+
+__all__ = [
+    "INCOMING_WINDOW",
+    "LARGEST_INCOMING",
+    "WINDOW",
+    "BrokerLimits",
+    "keepalive_of",
+    "size_of",
+]
+
+LARGEST_INCOMING = 1024 * 1024
+"""Bytes of the largest message the broker may send."""
+
+INCOMING_WINDOW = 100
+"""Most unacknowledged messages the broker may send."""
+
+PING_AFTER = 0.7
+"""Share of ``keepalive`` after which a silent broker is asked. When a second such span passes in
+silence it is given up, so the loss is noticed within 1.5 times ``keepalive`` (R44)."""
 
 WINDOW = 100
 """Most messages at QoS 1 and 2 that wait for their acknowledgement, if the broker allows it."""
 
 OVERHEAD = 64
 """Bytes of a packet besides those of :func:`size_of`, rounded up."""
+
+
+def keepalive_of(config: MqttConfig) -> int:
+    """Seconds of silence after which the broker is asked for a sign of life."""
+    return max(1, round(config.keepalive * PING_AFTER))
 
 
 def size_of(message: MqttOutgoing) -> int:

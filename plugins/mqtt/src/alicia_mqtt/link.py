@@ -2,14 +2,14 @@
 
 :mod:`alicia_mqtt.connection` supervises links: it opens one, keeps it while it holds and opens
 the next when it is lost. How the bytes travel is the engine's affair alone;
-:mod:`alicia_mqtt.aiomqtt_link` is the only one for now.
+:mod:`alicia_mqtt.aiomqtt_link` is the one of this distribution, alicia-mqtt-native has another.
 """
 
 from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol as TypingProtocol
 
@@ -26,6 +26,7 @@ __all__ = [
     "Unanswered",
     "Untrusted",
     "publish_error",
+    "refusal",
 ]
 
 Deliver = Callable[[MqttMessage, tuple[int, ...]], None]
@@ -63,6 +64,11 @@ class Link(TypingProtocol):
         Raises:
             Retryable, Permanent: as :meth:`alicia_scheduler.api.MqttConnection.publish`.
         """
+        ...
+
+    async def publish_all(self, messages: Sequence[MqttOutgoing]) -> list[AliciaError | None]:
+        """Publish in order without waiting in between, and return the outcome of each when there
+        is one for all: None, or what :meth:`publish` would raise."""
         ...
 
     async def subscribe(
@@ -115,6 +121,21 @@ class OpenLink(TypingProtocol):
             LinkUnavailable: when entered; see its subclasses.
         """
         ...
+
+
+UNSUPPORTED_PROTOCOL = 0x84
+REFUSED = (0x85, 0x86, 0x87, 0x8A, 0x8C, 0x8E)
+"""Reason codes of CONNACK and DISCONNECT that a person has to mend: client id, credentials,
+authorisation; another client that took the client id over."""
+
+
+def refusal(reason_code: int, name: str) -> LinkUnavailable:
+    """What a reason code of CONNACK or DISCONNECT means for the next attempt."""
+    if reason_code == UNSUPPORTED_PROTOCOL:
+        return ProtocolUnsupported(name)
+    if reason_code in REFUSED:
+        return LinkRefused(name)
+    return LinkUnavailable(name)
 
 
 REFUSALS = {

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from alicia_mqtt.limits import INCOMING_WINDOW, LARGEST_INCOMING
 from alicia_scheduler.api import MqttOutgoing
 
 __all__ = [
@@ -15,12 +18,6 @@ __all__ = [
     "subscribe_properties",
     "will_properties",
 ]
-
-LARGEST_INCOMING = 1024 * 1024
-"""Bytes of the largest message the broker may send."""
-
-INCOMING_WINDOW = 100
-"""Most unacknowledged messages the broker may send."""
 
 
 def connect_properties(session_expiry: int) -> Properties:
@@ -46,6 +43,8 @@ def farewell_properties() -> Properties:
 
 def publish_properties(message: MqttOutgoing) -> Properties | None:
     """What the message asks for (section 3.3.2.3), or None when it asks for nothing."""
+    if not (message.user_properties or message.response_topic or message.correlation_data):
+        return _often_the_same(message.content_type, message.message_expiry)
     wanted: dict[str, object] = {}
     if message.content_type is not None:
         wanted["ContentType"] = message.content_type
@@ -58,6 +57,28 @@ def publish_properties(message: MqttOutgoing) -> Properties | None:
     if message.user_properties:
         wanted["UserProperty"] = list(message.user_properties)
     return _properties(PacketTypes.PUBLISH, **wanted) if wanted else None
+
+
+class _Packed(Properties):
+    """Properties that are packed once: paho takes longer for that than for the message."""
+
+    def __init__(self, properties: Properties) -> None:
+        object.__setattr__(self, "_packed", properties.pack())  # type: ignore[no-untyped-call]
+
+    def pack(self) -> bytes:
+        """The bytes on the wire."""
+        packed: bytes = object.__getattribute__(self, "_packed")
+        return packed
+
+
+@lru_cache(maxsize=64)
+def _often_the_same(content_type: str | None, message_expiry: int | None) -> Properties | None:
+    wanted: dict[str, object] = {}
+    if content_type is not None:
+        wanted["ContentType"] = content_type
+    if message_expiry is not None:
+        wanted["MessageExpiryInterval"] = message_expiry
+    return _Packed(_properties(PacketTypes.PUBLISH, **wanted)) if wanted else None
 
 
 def subscribe_properties(number: int) -> Properties:

@@ -1,4 +1,4 @@
-"""The window of messages under way to the broker. Runs in the thread of the asyncio loop."""
+"""The window of messages under way to the broker."""
 
 from __future__ import annotations
 
@@ -6,44 +6,17 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-import trio
 from paho.mqtt import client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 
+from alicia_mqtt.aiomqtt_client import BrokerClient
 from alicia_mqtt.limits import BrokerLimits
 from alicia_mqtt.link import publish_error
 from alicia_mqtt.properties import publish_properties
-from alicia_scheduler.api import AliciaError, MqttOutgoing, Permanent, Retryable
+from alicia_mqtt.requests import Publish, Request
+from alicia_scheduler.api import AliciaError, Permanent, Retryable
 
-__all__ = ["Publish", "Request", "Sender", "Settled"]
-
-
-class Request:
-    """Something that the trio thread asks of the broker, and waits for.
-
-    Attributes:
-        abandoned: nobody waits for it any more; set in the trio thread.
-        done, error: the outcome; these two belong to the trio thread alone.
-    """
-
-    __slots__ = ("abandoned", "done", "error")
-
-    def __init__(self) -> None:
-        self.abandoned = False
-        self.done = trio.Event()
-        self.error: AliciaError | None = None
-
-
-class Publish(Request):
-    """The request to publish a message; ``since`` is when it was sent (monotonic seconds)."""
-
-    __slots__ = ("message", "qos", "since")
-
-    def __init__(self, message: MqttOutgoing) -> None:
-        super().__init__()
-        self.message = message
-        self.qos = message.qos
-        self.since = 0.0
+__all__ = ["Sender", "Settled"]
 
 
 Settled = Callable[[Request, AliciaError | None], None]
@@ -54,16 +27,17 @@ class Sender:
     """Sends in order, never more at a time than the broker's limits allow.
 
     Args:
-        client: the connected paho client.
+        client: the connected client.
         properties: whether the connection carries properties (MQTT 5).
         limits: the broker's.
         settled: see :data:`Settled`.
     """
 
     def __init__(
-        self, client: paho.Client, *, properties: bool, limits: BrokerLimits, settled: Settled
+        self, client: BrokerClient, *, properties: bool, limits: BrokerLimits, settled: Settled
     ) -> None:
         self._client = client
+        self._paho = client.paho
         self._properties = properties
         self._limits = limits
         self._settled = settled
@@ -72,8 +46,10 @@ class Sender:
         self._unacknowledged = 0
 
     def submit(self, publish: Publish) -> None:
-        """Send, now or when its turn comes. A publish abandoned until then is not sent."""
+        """Send with the client's next flush, or when its turn comes. A publish abandoned until
+        then is not sent."""
         self._waiting.append(publish)
+        self._client.hold_writes()
         self._send_waiting()
 
     def answered(self, packet: int, reason: ReasonCode) -> None:
@@ -83,7 +59,8 @@ class Sender:
             return
         if publish.qos:
             self._unacknowledged -= 1
-        self._settled(publish, publish_error(reason.value, reason.getName()))
+        refused = reason.value >= 0x80
+        self._settled(publish, publish_error(reason.value, reason.getName()) if refused else None)
         self._send_waiting()
 
     def silence(self) -> float:
@@ -110,7 +87,7 @@ class Sender:
         self._limits.check(message)
         publish.qos = self._limits.qos(message.qos)
         try:
-            sent = self._client.publish(
+            sent = self._paho.publish(
                 message.topic,
                 message.payload,
                 publish.qos,

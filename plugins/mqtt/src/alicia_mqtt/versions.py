@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from alicia_mqtt.config import Protocol
+from alicia_mqtt.config import MqttConfig, Protocol
 from alicia_mqtt.link import LinkUnavailable, ProtocolUnsupported, Unanswered
 
-__all__ = ["VersionChoice"]
+__all__ = ["VersionChoice", "answer_within"]
+
+PROBE = 2.0
+"""Seconds until a broker that may not speak MQTT 5 is asked again in 3.1.1: amqtt misreads the
+newer packet and waits for the rest of it for ever."""
 
 
 class VersionChoice:
@@ -35,3 +39,9 @@ class VersionChoice:
         if isinstance(why, ProtocolUnsupported):
             self._known = self._next
         return tried == "5"
+
+
+def answer_within(config: MqttConfig, protocol: Protocol) -> float:
+    """Seconds from the connection's being taken to the broker's answer."""
+    probing = config.protocol == "auto" and protocol == "5"
+    return min(PROBE, config.connect_timeout / 2) if probing else config.connect_timeout

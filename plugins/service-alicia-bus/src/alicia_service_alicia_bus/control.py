@@ -82,7 +82,8 @@ class Control:
                 seat.check("scheduler/restart")
                 self._nursery.start_soon(_exit)
             case "ignore":
-                raise CommandError("not_allowed", "this host does not restart on command")
+                message = "this host does not restart on command"
+                seat.refuse("scheduler/restart", CommandError("not_allowed", message))
         return {"restart": self._config.restart}
 
     async def _reload(self, seat: Seat) -> Any:

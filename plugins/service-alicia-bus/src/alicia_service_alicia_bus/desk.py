@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NoReturn
 
 import trio
 
@@ -67,6 +68,11 @@ class Desk:
         """Carry a command out, once the schedule runs."""
         return await (await self._commands()).execute(caller, name, arguments)
 
+    def note(self, caller: Caller, name: str, arguments: Mapping[str, Any], outcome: str) -> None:
+        """Have it written down what was done here, or refused, without the host's commands."""
+        with suppress(ServiceUnavailable):
+            self._context.commands.note(caller, name, arguments, outcome)
+
     async def _commands(self) -> Commands:
         with trio.move_on_after(START_WITHIN):
             while True:
@@ -85,12 +91,29 @@ class Seat:
         self._caller = caller
 
     def check(self, name: str) -> None:
-        """Raises:
-        CommandError: this caller may not use what has this name beside the host's commands.
+        """Let the caller use what has this name beside the host's commands, and write it down.
+
+        Raises:
+            CommandError: they may not.
         """
-        self._desk.check(name)
+        try:
+            self._desk.check(name)
+        except CommandError as error:
+            self.refuse(name, error)
         if not self._caller.permission.includes(Permission.ADMIN):
-            raise CommandError("not_allowed", f"{name} needs the permission admin")
+            self.refuse(name, CommandError("not_allowed", f"{name} needs the permission admin"))
+        self._desk.note(self._caller, name, {}, "ok")
+
+    def refuse(
+        self, name: str, error: CommandError, arguments: Mapping[str, Any] | None = None
+    ) -> NoReturn:
+        """Write down that this was refused, and raise it.
+
+        Raises:
+            CommandError: the refusal.
+        """
+        self._desk.note(self._caller, name, arguments or {}, error.code)
+        raise error
 
     async def do(self, name: str, arguments: Mapping[str, Any] | None = None) -> Any:
         """Carry out what the sender asked for.
@@ -98,7 +121,10 @@ class Seat:
         Raises:
             CommandError: it is not allowed, or refused.
         """
-        self._desk.check(name)
+        try:
+            self._desk.check(name)
+        except CommandError as error:
+            self.refuse(name, error, arguments)
         return await self._desk.execute(self._caller, name, arguments or {})
 
     async def look(self, name: str, arguments: Mapping[str, Any]) -> Any:

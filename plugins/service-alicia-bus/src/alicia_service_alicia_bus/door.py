@@ -75,11 +75,11 @@ class Door:
 
     def take(self, message: MqttMessage, dialect: Dialect) -> None:
         """Take up one message."""
+        if not dialect.sift(message):
+            return
         if message.retain:
             # It would be carried out again at each connection, whoever left it there.
             self._tally.note("retained", f"a retained command on {message.topic!r} is ignored")
-            return
-        if not dialect.sift(message):
             return
         incoming: Incoming | None = None
         order: Order | None = None

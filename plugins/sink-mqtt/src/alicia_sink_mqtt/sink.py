@@ -8,7 +8,14 @@ from contextlib import asynccontextmanager
 import msgspec
 import trio
 
-from alicia_scheduler.api import MqttConnection, Notification, Permanent, Retryable, SinkContext
+from alicia_scheduler.api import (
+    AliciaError,
+    MqttConnection,
+    MqttOutgoing,
+    Notification,
+    Retryable,
+    SinkContext,
+)
 from alicia_sink_mqtt.config import MqttSinkConfig
 from alicia_sink_mqtt.messages import messages
 
@@ -42,37 +49,49 @@ class MqttSink:
         While the broker is away it waits, instead of raising: the host would write the whole
         batch again, and what had arrived of it would arrive twice.
         """
-        lanes: dict[str, list[bytes]] = {}
-        for notification in notifications:
-            for topic, message in messages(notification):
-                lanes.setdefault(topic, []).append(msgspec.json.encode(message))
-        async with trio.open_nursery() as nursery:
-            for topic, payloads in lanes.items():
-                nursery.start_soon(self._publish_in_order, topic, payloads)
+        waiting = [
+            (topic, msgspec.json.encode(message))
+            for notification in notifications
+            for topic, message in messages(notification)
+        ]
+        pause = FIRST_PAUSE
+        while waiting := await self._publish(waiting):
+            await trio.sleep(pause)
+            pause = min(LONGEST_PAUSE, pause * 2)
 
-    async def _publish_in_order(self, topic: str, payloads: list[bytes]) -> None:
-        for payload in payloads:
-            pause = FIRST_PAUSE
-            while not await self._publish(topic, payload):
-                await trio.sleep(pause)
-                pause = min(LONGEST_PAUSE, pause * 2)
+    async def _publish(self, batch: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+        """Publish messages in order; those that are to be tried again.
 
-    async def _publish(self, topic: str, payload: bytes) -> bool:
-        """Publish one message; False when it is to be tried again."""
+        Nothing waits for the acknowledgement of what is before it. When the connection is lost
+        the broker has acknowledged the first ones, so order holds for those that follow.
+        """
         try:
             # mypy takes no protocol for a type (python/mypy#4717).
             connection = self._context.service(MqttConnection)  # type: ignore[type-abstract]
-            await connection.publish(
-                f"{self._config.prefix or connection.prefix}/{topic}",
-                payload,
-                qos=self._config.qos,
-                content_type="application/json",
-                message_expiry=EXPIRY,
+            prefix = self._config.prefix or connection.prefix
+            outcomes = await connection.publish_all(
+                [
+                    MqttOutgoing(
+                        topic=f"{prefix}/{topic}",
+                        payload=payload,
+                        qos=self._config.qos,
+                        content_type="application/json",
+                        message_expiry=EXPIRY,
+                    )
+                    for topic, payload in batch
+                ]
             )
         except Retryable:
-            return False
-        except Permanent as refusal:
-            if topic not in self._refused:
-                self._refused.add(topic)
-                self._context.logger.error("cannot publish on %s: %s", topic, refusal)
-        return True
+            return batch
+        again = []
+        for message, outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, Retryable):
+                again.append(message)
+            elif outcome is not None:
+                self._tell_refusal(message[0], outcome)
+        return again
+
+    def _tell_refusal(self, topic: str, refusal: AliciaError) -> None:
+        if topic not in self._refused:
+            self._refused.add(topic)
+            self._context.logger.error("cannot publish on %s: %s", topic, refusal)
