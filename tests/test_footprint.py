@@ -129,12 +129,12 @@ def test_what_is_remembered_of_plugins_may_be_damaged(site):
     assert plugins(site.start()) > NEEDED
 
 
-def test_help_imports_click_and_nothing_else(site):
+def test_help_imports_no_plugin_and_nothing_that_runs(site):
     modules, said = run("--help")
     assert "Commands:" in said
-    assert packages(modules) & (NEVER | {"trio", "msgspec", "sqlite3", "pluggy"}) == set()
+    assert packages(modules) & (NEVER | {"trio", "attrs", "sqlite3"}) == set()
     assert plugins(modules) == set()
-    assert len(modules) < 130
+    assert len(modules) < 260
 
 
 def test_a_listing_without_a_host_imports_no_plugin_and_no_trio(site):
