@@ -26,7 +26,7 @@ AHEAD = 5.0
 """Seconds until the first job of a peer is due, beside those that its preparation takes."""
 
 
-def _figures(lateness: list[float]) -> Figures:
+def lateness_figures(lateness: list[float]) -> Figures:
     """Median and tail in milliseconds, of seconds."""
     cuts = statistics.quantiles(lateness, n=100)
     return {"p50_ms": 1000 * cuts[49], "p99_ms": 1000 * cuts[98], "max_ms": 1000 * max(lateness)}
@@ -50,7 +50,7 @@ def bare_timer() -> Figures:
                 late.append(time.time() - heapq.heappop(heap))
         return late
 
-    return _figures(trio.run(main))
+    return lateness_figures(trio.run(main))
 
 
 # -- ours --------------------------------------------------------------------------------
@@ -80,7 +80,7 @@ def _spread(*, durable: bool) -> Figures:
                 await run.heard.enough.wait()
 
     trio.run(main)
-    return _figures(late)
+    return lateness_figures(late)
 
 
 @measurement()
@@ -182,4 +182,4 @@ def _apscheduler3(url: str | None, count: int, spread: float) -> Figures:
         scheduler.shutdown(wait=False)
 
     asyncio.run(main())
-    return _figures(late_of_peer)
+    return lateness_figures(late_of_peer)

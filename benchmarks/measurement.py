@@ -14,7 +14,17 @@ from typing import TypeVar
 
 __all__ = ["BENCHMARKS", "Figures", "Measurement", "measurement", "measurements_of"]
 
-BENCHMARKS = ("dispatch", "calls", "lateness", "scale", "next_slot", "mqtt")
+BENCHMARKS = (
+    "dispatch",
+    "calls",
+    "lateness",
+    "scale",
+    "next_slot",
+    "mqtt",
+    "subscribers",
+    "slow_consumers",
+    "footprint",
+)
 """The modules, in the order in which they run."""
 
 Figures = dict[str, float]

@@ -1,16 +1,12 @@
 """What consumers cost that subscribe to everything and take nothing, while notifications flood in.
 
 A process of its own holds the Unix door and tells notifications; this one connects to it: so many
-slow consumers, and one that takes everything. Printed is what the door's process takes in memory
+slow consumers, and one that takes everything. Measured is what the door's process takes in memory
 before the flood, at its peak and after it, and what the quick consumer has missed.
-
-    python benchmarks/slow_consumers.py --slow 50 --notifications 30000
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import socket
 import subprocess
 import sys
@@ -28,10 +24,11 @@ from alicia_scheduler.config.control import ControlSettings
 from alicia_scheduler.control.client import connected
 from alicia_scheduler.control.messages import SOCKET_FILE
 from alicia_scheduler.control.replay import ReplayLog
-from alicia_scheduler.control.session import Surroundings
+from alicia_scheduler.control.shared import Surroundings
 from alicia_scheduler.control.unix import serve_unix
 from alicia_scheduler.kernel.clock import SystemClock
 from alicia_scheduler.kernel.notifications import Notifier
+from benchmarks.measurement import Figures, measurement
 
 PADDING = "x" * 400
 """Brings a notification to the size of one about an execution."""
@@ -95,7 +92,7 @@ class Stalled:
         self.socket.sendall(bytes([0x81, 0x80 | len(command), 0, 0, 0, 0]) + command)
 
 
-async def measure(folder: Path, count: int, total: int, pid: int) -> dict[str, object]:
+async def measure(folder: Path, count: int, total: int, pid: int) -> Figures:
     """The flood, seen from outside."""
     missed, longest = 0, 0.0
     async with connected(folder) as session:
@@ -131,47 +128,37 @@ async def measure(folder: Path, count: int, total: int, pid: int) -> dict[str, o
     for consumer in stalled:
         consumer.socket.close()
     return {
-        "slow consumers": count,
-        "cut off": count - left,
-        "notifications": total,
-        "a second": round(total / took),
-        "MB before": round(before, 1),
-        "MB peak": round(peak, 1),
-        "MB after": round(after, 1),
-        "KB for each slow consumer at the peak": round((peak - before) * 1024 / max(1, count), 1),
-        "missed by the quick consumer": missed,
-        "longest delay of the quick consumer in s": round(longest, 3),
+        "cut_off": count - left,
+        "per_s": total / took,
+        "before_mb": before,
+        "peak_mb": peak,
+        "after_mb": after,
+        "kb_each": (peak - before) * 1024 / max(1, count),
+        "missed": missed,
+        "longest_s": longest,
     }
 
 
-def main() -> None:
-    """Run it and print a line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--slow", type=int, default=50)
-    parser.add_argument("--notifications", type=int, default=30_000)
-    parser.add_argument("--rate", type=int, default=1000, help="notifications a second")
-    parser.add_argument("--door", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.door:
-        trio.run(Door(options.door, options.notifications, options.rate).run)
-        return
+@measurement()
+def fifty() -> Figures:
+    """Fifty take nothing while 10,000 notifications come in ten seconds; one takes everything."""
+    return _measured(50, 10_000, 1000)
+
+
+def _measured(slow: int, notifications: int, rate: int) -> Figures:
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, __file__, "--door", folder]
-        command += ["--notifications", str(options.notifications), "--rate", str(options.rate)]
-        process = subprocess.Popen(command)
+        arguments = (folder, str(notifications), str(rate))
+        process = subprocess.Popen([sys.executable, "-m", "benchmarks.slow_consumers", *arguments])
         try:
             while not Path(folder, SOCKET_FILE).exists():
                 if process.poll() is not None:
-                    raise SystemExit("the door does not open")
+                    raise RuntimeError("the door does not open")
                 time.sleep(0.02)
-            measured = trio.run(
-                measure, Path(folder), options.slow, options.notifications, process.pid
-            )
+            return trio.run(measure, Path(folder), slow, notifications, process.pid)
         finally:
             process.kill()
             process.wait()
-    print(json.dumps(measured))
 
 
 if __name__ == "__main__":
-    main()
+    trio.run(Door(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])).run)

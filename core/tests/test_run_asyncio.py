@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from alicia_scheduler.host import asyncio_threads
-from alicia_scheduler.host.asyncio_threads import AsyncioThreads
+from alicia_scheduler.host.asyncio_loops import AsyncioThreads
 from alicia_scheduler.testing import TestContext
 
 NAME = contextvars.ContextVar("NAME")

@@ -12,7 +12,7 @@ from alicia_scheduler.api.control import CommandError
 from alicia_scheduler.config.control import Address, ControlSettings
 from alicia_scheduler.control.messages import SOCKET_FILE
 from alicia_scheduler.control.replay import ReplayLog
-from alicia_scheduler.control.session import Surroundings
+from alicia_scheduler.control.shared import Surroundings
 from alicia_scheduler.control.tcp import TcpDoor
 from alicia_scheduler.control.unix import serve_unix
 from alicia_scheduler.kernel.clock import SystemClock

@@ -6,6 +6,7 @@ from tests.doors.house import PATIENCE, open_house
 
 from alicia_scheduler.api.control import CommandError
 from alicia_scheduler.control import client as client_room
+from alicia_scheduler.control import subscriptions as subscriptions_room
 from alicia_scheduler.control.client import NoHost, Remote, call, connected
 from alicia_scheduler.control.tokens import create_token
 
@@ -70,6 +71,8 @@ async def test_who_takes_no_notifications_is_told_and_can_still_give_commands(
     tmp_path, where, monkeypatch
 ):
     monkeypatch.setattr(client_room, "AHEAD_LIMIT", 5)
+    # All of them are on their way before the answer is.
+    monkeypatch.setattr(subscriptions_room, "PACE", 0.0)
     async with open_house(tmp_path) as house, connected(where(house)) as session:
         subscription = await session.subscribe()
         for _ in range(50):

@@ -1,13 +1,19 @@
 """Notifications to those who subscribe: which, from where on, and what becomes of the slow."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 import trio
 from tests.doors.house import PATIENCE, friend, open_house
+from wsproto.frame_protocol import FrameProtocol
 
+from alicia_scheduler.api.model import Notification
 from alicia_scheduler.control import replay as replay_room
 from alicia_scheduler.control import subscriptions as subscriptions_room
+from alicia_scheduler.control.messages import text_frame
+from alicia_scheduler.control.replay import Reader, ReplayLog
+from alicia_scheduler.control.wire import Wire
 
 
 def told(message):
@@ -238,3 +244,45 @@ async def test_what_is_kept_is_bounded_in_bytes(tmp_path, monkeypatch):
         answer = await subscribed(opened, after=0)
         assert answer["lost"]
         assert 100 - 20 < answer["next"] <= 100
+
+
+async def test_in_a_flood_a_send_carries_what_came_meanwhile(tmp_path, monkeypatch):
+    sends = []
+    plain = Wire.send_frames
+
+    async def counted(self, frames):
+        sends.append(len(frames))
+        await plain(self, frames)
+
+    monkeypatch.setattr(Wire, "send_frames", counted)
+    async with open_house(tmp_path) as house, friend(house) as opened:
+        await subscribed(opened)
+        for _ in range(400):
+            house.tell()
+            await trio.lowlevel.checkpoint()
+        heard = [told(await opened.next()) for _ in range(400)]
+    assert heard == list(range(1, 401))
+    assert len(sends) < 200
+
+
+@pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536])
+def test_a_shared_frame_is_the_one_that_wsproto_would_make(size):
+    text = "ä" + "x" * (size - 2) if size > 1 else "x" * size
+    frame = FrameProtocol(client=False, extensions=[]).send_data(text, fin=True)
+    assert text_frame(text) == bytes(frame)
+
+
+def test_a_frame_is_made_once_for_all_who_have_the_same_number():
+    log = ReplayLog(10, lambda _event: frozenset())
+    log.add(Reader(0, trio.Event()))
+    log.append(
+        Notification(
+            event_type="told",
+            event_data={"event_id": "lamp"},
+            timestamp=datetime.now(UTC),
+            source="test",
+            sequence=1,
+        )
+    )
+    assert log.frame(0, 1) is log.frame(0, 1)
+    assert log.frame(0, 2) != log.frame(0, 1)

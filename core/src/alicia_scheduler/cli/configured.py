@@ -14,6 +14,7 @@ from alicia_scheduler.foresight.lint import Finding, lint
 from alicia_scheduler.host.check import Checked, check_configuration, disabled_plugins
 from alicia_scheduler.host.discovery import find_candidates
 from alicia_scheduler.host.loader import PluginStatus, load_plugins
+from alicia_scheduler.host.outlines import Outlines
 from alicia_scheduler.host.quarantine import Absence
 from alicia_scheduler.host.registry import Registry
 from alicia_scheduler.host.remembered import FailedStarts, Remembered
@@ -29,10 +30,11 @@ class Start:
 
     def __init__(self) -> None:
         self.remembered: Remembered | None = None
+        self.outlines = Outlines()
 
-    def begin(self, remembered: Remembered) -> FailedStarts:
+    def begin(self, remembered: Remembered, outlines: Outlines) -> FailedStarts:
         """Count it; returns those before it that came to nothing."""
-        self.remembered = remembered
+        self.remembered, self.outlines = remembered, outlines
         return remembered.begin_start()
 
     def ended(self, ready: bool) -> None:
@@ -59,14 +61,18 @@ def load_checked(
 
     Args:
         without: names of plugins that are left out, ``*`` for all but Alicia's own.
-        start: of a host, which may be in safe mode; None where none starts.
+        start: of a host, which may be in safe mode and imports only what it needs; None where
+            none starts, and all is looked at.
     """
     try:
         configuration = load(path)
     except ConfigError as error:
         fail(str(error))
     remembered = Remembered(configuration.state_dir)
-    failed = start.begin(remembered) if start is not None else FailedStarts()
+    outlines, failed = None, FailedStarts()
+    if start is not None:
+        outlines = Outlines(configuration.state_dir)
+        failed = start.begin(remembered, outlines)
     absence = Absence(
         disabled=remembered.disabled,
         quarantined=remembered.quarantined,
@@ -81,6 +87,7 @@ def load_checked(
         disabled=disabled_plugins(configuration),
         left_out=absence,
         watch=remembered.importing if start is not None else lambda _name: None,
+        outlines=outlines,
     )
     registry = Registry(records)
     checked = check_configuration(configuration, registry, now=datetime.now(UTC))

@@ -126,7 +126,8 @@ def _run(config: str, without: list[str], start: Start) -> None:
         # Closing sinks, actions and services has bounds of its own beyond the drain.
         manager = ServiceManager.of_environment()
         resort = LastResort(configuration.settings.drain_timeout + CLOSING, host.still_open)
-        trio.run(_until_signal, host, configuration, look_ahead, resort, manager)
+        keep = start.outlines.save
+        trio.run(_until_signal, host, configuration, look_ahead, keep, resort, manager)
     except* StoreError as group:
         fail("; ".join(str(error) for error in _leaves(group)))
     start.ended(host.started.is_set())
@@ -138,6 +139,7 @@ async def _until_signal(
     host: Host,
     configuration: Configuration,
     look_ahead: Callable[[], list[Finding]],
+    keep: Callable[[], None],
     resort: LastResort,
     manager: ServiceManager,
 ) -> None:
@@ -147,15 +149,19 @@ async def _until_signal(
         nursery.start_soon(_obey_hangups, control, manager)
         nursery.start_soon(_tell_manager, control, manager)
         nursery.start_soon(doors_open, control, configuration.control, configuration.state_dir)
-        nursery.start_soon(_warn_ahead, host, look_ahead)
+        nursery.start_soon(_once_started, host, look_ahead, keep)
         await host.run()
         resort.cancel()
         nursery.cancel_scope.cancel()
 
 
-async def _warn_ahead(host: Host, look_ahead: Callable[[], list[Finding]]) -> None:
-    """Log what may surprise about the events, once the schedule runs: it may be long to find."""
+async def _once_started(
+    host: Host, look_ahead: Callable[[], list[Finding]], keep: Callable[[], None]
+) -> None:
+    """Remember what the plugins offer, and log what may surprise about the events, which may be
+    long to find."""
     await host.started.wait()
+    await trio.to_thread.run_sync(keep)
     for finding in await trio.to_thread.run_sync(look_ahead, abandon_on_cancel=True):
         logger.warning("%s", finding)
 

@@ -17,6 +17,7 @@ from alicia_scheduler.api.walltime import load_timezone
 __all__ = ["HistorySettings", "LogLevel", "Settings", "check_timezone", "local_timezone_name"]
 
 LogLevel = Literal["debug", "info", "warning", "error"]
+Durability = Literal["full", "flash"]
 
 
 def local_timezone_name(environ: Mapping[str, str] | None = None, root: Path = Path("/")) -> str:
@@ -64,6 +65,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             row that came to nothing.
         wait_for_clock: seconds that slots of the calendar are held back at start at the most,
             while the machine's clock is not known to be right; 0 does not wait.
+        durability: ``full`` writes each start and end to the disk at once; ``flash`` writes them
+            together to spare a flash card, and at once only what must not happen twice.
+        loss_window: seconds that ``flash`` gathers; so much a power cut can take back.
     """
 
     timezone: str = msgspec.field(default_factory=local_timezone_name)
@@ -83,6 +87,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     longitude: Annotated[float, Meta(ge=-180, le=180)] | None = None
     safe_mode: bool = True
     wait_for_clock: Annotated[float, Meta(ge=0, le=86_400)] = 0.0
+    durability: Durability = "full"
+    loss_window: Annotated[float, Meta(ge=0.1, le=3600)] = 10.0
 
 
 class HistorySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

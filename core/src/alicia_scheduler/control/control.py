@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 import trio
@@ -13,7 +15,6 @@ from alicia_scheduler.api.model import to_wire
 from alicia_scheduler.config.convert import convert
 from alicia_scheduler.config.wording import suggest
 from alicia_scheduler.control.command import Command, Request
-from alicia_scheduler.control.commands import COMMANDS
 from alicia_scheduler.control.edits import Edits
 from alicia_scheduler.control.refusals import refusals
 from alicia_scheduler.control.tally import Tally
@@ -24,6 +25,8 @@ from alicia_scheduler.kernel.kernel import Kernel
 __all__ = ["Control"]
 
 logger = logging.getLogger(__name__)
+
+TABLE = "alicia_scheduler.control.commands"
 
 DEPTH = 50
 """Levels of objects and lists that arguments may have."""
@@ -65,7 +68,7 @@ class Control:
 
     async def execute(self, caller: Caller, name: str, arguments: Mapping[str, Any]) -> Any:
         """See :meth:`alicia_scheduler.api.Commands.execute`."""
-        command = COMMANDS.get(name)
+        command = (await _commands()).get(name)
         try:
             answer = await self._execute(command, caller, name, arguments)
         except CommandError as error:
@@ -80,6 +83,8 @@ class Control:
 
     def note(self, caller: Caller, name: str, arguments: Mapping[str, Any], outcome: str) -> None:
         """See :meth:`alicia_scheduler.api.Commands.note`."""
+        from alicia_scheduler.control.commands import COMMANDS
+
         command = COMMANDS.get(name)
         if command is None or is_audited(command.permission):
             self.host.audit.note(caller, name, arguments, outcome)
@@ -88,7 +93,8 @@ class Control:
         self, command: Command | None, caller: Caller, name: str, arguments: Mapping[str, Any]
     ) -> Any:
         if command is None:
-            hint = suggest(name, list(COMMANDS), likely=list(COMMANDS), noun="commands")
+            names = list(await _commands())
+            hint = suggest(name, names, likely=names, noun="commands")
             raise CommandError("unknown_command", f"there is no command {name!r}", hint=hint)
         if not caller.permission.includes(command.permission):
             raise CommandError(
@@ -134,6 +140,16 @@ class Control:
             return
         logger.info("%s by %s (%s): %s", name, caller.name, caller.door, outcome)
         self.host.audit.note(caller, name, arguments, outcome)
+
+
+async def _commands() -> Mapping[str, Command]:
+    """The table of commands: imported by the first command, as most hosts are seldom asked."""
+    if TABLE not in sys.modules:
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(import_module, TABLE)
+    from alicia_scheduler.control.commands import COMMANDS
+
+    return COMMANDS
 
 
 def _deeper_than(limit: int, value: object) -> bool:

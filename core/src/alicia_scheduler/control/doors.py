@@ -14,8 +14,7 @@ from alicia_scheduler.config.control import ControlSettings
 from alicia_scheduler.control.control import Control
 from alicia_scheduler.control.messages import SOCKET_FILE
 from alicia_scheduler.control.replay import ReplayLog
-from alicia_scheduler.control.session import Surroundings
-from alicia_scheduler.control.tcp import TcpDoor
+from alicia_scheduler.control.shared import Surroundings
 from alicia_scheduler.control.unix import serve_unix
 
 __all__ = ["doors_open"]
@@ -51,6 +50,8 @@ async def doors_open(control: Control, settings: ControlSettings, state_dir: Pat
         by_socket = partial(serve_unix, surroundings, socket_file, opened=control.answering.set)
         nursery.start_soon(_kept_open, f"the socket {socket_file}", by_socket)
         if settings.addresses:
+            from alicia_scheduler.control.tcp import TcpDoor
+
             tcp = TcpDoor(surroundings, state_dir, host.clock)
             nursery.start_soon(tcp.end_revoked)
             for address in settings.addresses:

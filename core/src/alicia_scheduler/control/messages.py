@@ -22,6 +22,7 @@ __all__ = [
     "ok_result",
     "parse_command",
     "pong",
+    "text_frame",
 ]
 
 SOCKET_FILE = "alicia.sock"
@@ -123,6 +124,18 @@ def error_result(number: int | None, error: CommandError) -> str:
 def event_message(subscription: int, event: str) -> str:
     """A notification, given as JSON, for a subscription."""
     return f'{{"id":{subscription},"type":"event","event":{event}}}'
+
+
+def text_frame(text: str) -> bytes:
+    """A whole message as one frame of a server (RFC 6455 section 5.2): not masked, so that it is
+    the same for everybody who is sent it."""
+    payload = text.encode()
+    size = len(payload)
+    if size < 126:
+        return bytes((0x81, size)) + payload
+    if size < 1 << 16:
+        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
+    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
 
 
 def pong(number: int) -> str:

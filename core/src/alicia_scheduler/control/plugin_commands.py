@@ -6,6 +6,7 @@ from functools import partial
 from typing import Annotated, Any
 
 import msgspec
+import trio
 from msgspec import Meta
 
 from alicia_scheduler.api.control import Permission
@@ -141,6 +142,8 @@ async def _list(request: Request, _: Nothing) -> PluginsAnswer:
 
 async def _show(request: Request, arguments: NamePlugin) -> PluginAnswer:
     record = _found(request, arguments.name)
+    # Only the plugin itself knows its options.
+    await trio.to_thread.run_sync(request.host.registry.bring, record)
     return PluginAnswer(
         plugin=_plugin(record),
         types=tuple(

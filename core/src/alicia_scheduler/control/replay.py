@@ -15,6 +15,7 @@ import msgspec
 import trio
 
 from alicia_scheduler.api.model import Notification, to_wire
+from alicia_scheduler.control.messages import event_message, text_frame
 
 __all__ = ["Kept", "Reader", "ReplayLog"]
 
@@ -28,6 +29,9 @@ BACKLOG_SIZE = 4 * 1024 * 1024
 
 OVERHEAD = 256
 """Bytes that a notification takes beside its text."""
+
+FRAMES = 512
+"""Frames that are kept for the other subscribers who take the same notifications."""
 
 USUAL_SIZE = 1024
 """Bytes of a notification, by which the room for those that are wanted for replay is reckoned."""
@@ -98,6 +102,7 @@ class ReplayLog:
         self._size = 0
         self._readers: set[Reader] = set()
         self._sleepers: set[trio.Event] = set()
+        self._frames: dict[tuple[int, int], bytes] = {}
 
     def append(self, notification: Notification) -> None:
         """Keep a notification; listens to the kernel's."""
@@ -110,6 +115,8 @@ class ReplayLog:
         self.last = kept.sequence
         while len(self._kept) > self._limit or self._size > self._room:
             self._forget_first()
+        if not self._readers:
+            self._frames.clear()
         if len(self._kept) > self._replay + SPARE:
             wanted = min((reader.position for reader in self._readers), default=self.end)
             while len(self._kept) > self._replay and self.first < wanted:
@@ -120,6 +127,17 @@ class ReplayLog:
     def get(self, position: int) -> Kept | None:
         """What is kept at a position, if it is."""
         return self._kept.get(position)
+
+    def frame(self, position: int, subscription: int) -> bytes:
+        """What is kept at a position, as the message that all get whose subscription has this
+        number: made once for those that are about equally far."""
+        frame = self._frames.get((position, subscription))
+        if frame is None:
+            frame = text_frame(event_message(subscription, self._kept[position].wire))
+            if len(self._frames) >= FRAMES:
+                del self._frames[next(iter(self._frames))]
+            self._frames[position, subscription] = frame
+        return frame
 
     def position_after(self, sequence: int) -> int:
         """The position of the first that is kept with a greater number."""

@@ -7,15 +7,13 @@ before a slow one that came earlier. Whoever needs one done before the next wait
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import Any
 
 import trio
 
-from alicia_scheduler.api.control import Caller, CommandError, Commands
+from alicia_scheduler.api.control import Caller, CommandError
 from alicia_scheduler.api.errors import ConfigError
 from alicia_scheduler.api.model import to_wire
-from alicia_scheduler.config.control import ControlSettings
 from alicia_scheduler.config.convert import convert
 from alicia_scheduler.control.limits import Bucket
 from alicia_scheduler.control.messages import (
@@ -26,7 +24,7 @@ from alicia_scheduler.control.messages import (
     parse_command,
     pong,
 )
-from alicia_scheduler.control.replay import ReplayLog
+from alicia_scheduler.control.shared import Surroundings
 from alicia_scheduler.control.subscriptions import (
     SubscribeArguments,
     Subscriptions,
@@ -34,7 +32,7 @@ from alicia_scheduler.control.subscriptions import (
 )
 from alicia_scheduler.control.wire import Wire, WireClosed
 
-__all__ = ["HEARTBEAT", "Session", "Surroundings"]
+__all__ = ["HEARTBEAT", "Session"]
 
 logger = logging.getLogger(__name__)
 
@@ -47,21 +45,6 @@ it counts as gone."""
 
 STOPPING = 0.5
 """Seconds that a connection has to take in that the host stops."""
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What the sessions of all doors share.
-
-    Attributes:
-        commands: who carries commands out.
-        log: the notifications.
-        settings: the limits.
-    """
-
-    commands: Commands
-    log: ReplayLog
-    settings: ControlSettings
 
 
 class Session:

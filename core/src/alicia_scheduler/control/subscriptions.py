@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import random
 import re
 from typing import Annotated
 
@@ -12,7 +13,6 @@ from msgspec import Meta
 
 from alicia_scheduler.api.control import CommandError
 from alicia_scheduler.control.command import Arguments
-from alicia_scheduler.control.messages import event_message
 from alicia_scheduler.control.replay import Kept, Reader, ReplayLog
 from alicia_scheduler.control.wire import Wire, WireClosed
 
@@ -21,8 +21,13 @@ __all__ = ["SubscribeArguments", "Subscriptions", "UnsubscribeArguments"]
 Word = Annotated[str, Meta(min_length=1, max_length=256)]
 Words = Annotated[tuple[Word, ...], Meta(min_length=1, max_length=100)]
 
-AT_ONCE = 16 * 1024
+AT_ONCE = 32 * 1024
 """Bytes that are put together before they are sent."""
+
+PACE = 0.05
+"""Seconds between two sends to somebody who has taken everything, and up to twice as many, so that
+those who were woken by one notification do not stay in step. In a flood each send then carries
+what came meanwhile; the first notification after a silence goes at once."""
 
 LOOK_LIMIT = 512
 """Notifications that are looked at before others have their turn."""
@@ -165,7 +170,10 @@ class Subscriptions:
             for subscription in begun:
                 await self._send_some(subscription)
             if all(item.reader.position >= self._log.end for item in begun):
+                sent = trio.current_time()
                 await self._log.wait(self._wake)
+                if begun:
+                    await trio.sleep_until(sent + random.uniform(PACE, 2 * PACE))
 
     async def watch(self) -> None:
         """Wait until a subscription has been overtaken and its :data:`GRACE` is over.
@@ -179,19 +187,19 @@ class Subscriptions:
 
     async def _send_some(self, subscription: _Subscription) -> None:
         """Send the next of what a subscription wants, as much as goes at once."""
-        reader, texts, size = subscription.reader, [], 0
+        reader, frames, size = subscription.reader, [], 0
         for _ in range(LOOK_LIMIT):
             kept = self._log.get(reader.position)
             if kept is None or size >= AT_ONCE:
                 break
-            reader.position += 1
             if subscription.wants(kept):
-                texts.append(event_message(subscription.number, kept.wire))
-                size += len(texts[-1])
+                frames.append(self._log.frame(reader.position, subscription.number))
+                size += len(frames[-1])
+            reader.position += 1
         if reader.position < self._log.first:
             raise _overtaken(self._log)
-        if texts:
-            await self._wire.send(*texts)
+        if frames:
+            await self._wire.send_frames(b"".join(frames))
         else:
             await trio.lowlevel.checkpoint()
 

@@ -23,7 +23,8 @@ from alicia_scheduler.config.control import Address, ControlSettings, tls_contex
 from alicia_scheduler.control.hostnames import allowed_host
 from alicia_scheduler.control.limits import Bucket, Doorkeeper, peer_of
 from alicia_scheduler.control.messages import decode
-from alicia_scheduler.control.session import Session, Surroundings
+from alicia_scheduler.control.session import Session
+from alicia_scheduler.control.shared import Surroundings
 from alicia_scheduler.control.tokens import Token, TokenError, Tokens
 from alicia_scheduler.control.wire import Rejection, Wire, WireClosed
 from alicia_scheduler.kernel.clock import Clock

@@ -8,20 +8,20 @@ import socket
 import struct
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 import trio
 
 from alicia_scheduler.api.control import Caller, Permission
 from alicia_scheduler.control.limits import Bucket
-from alicia_scheduler.control.session import Session, Surroundings
-from alicia_scheduler.control.wire import Wire, WireClosed
+from alicia_scheduler.control.shared import Surroundings
 
 __all__ = ["serve_unix"]
 
 logger = logging.getLogger(__name__)
 
-CONNECTION_LIMIT = 64
+CONNECTION_LIMIT = 128
 HANDSHAKE_TIMEOUT = 10.0
 
 BURST = 10_000
@@ -90,6 +90,11 @@ async def _serve_one(surroundings: Surroundings, stream: trio.SocketStream) -> N
     if uid not in (os.getuid(), 0):
         logger.warning("a connection of the user %d to the control socket was refused", uid)
         return
+    # Most of the time nobody is connected, and a host need not hold what speaks with them.
+    await trio.to_thread.run_sync(import_module, "alicia_scheduler.control.session")
+    from alicia_scheduler.control.session import Session
+    from alicia_scheduler.control.wire import Wire, WireClosed
+
     bucket = Bucket(surroundings.settings.rate, max(BURST, surroundings.settings.rate))
     wire = Wire(stream, bucket)
     try:

@@ -149,6 +149,14 @@ class Wire:
         """
         await self._send([TextMessage(data=text) for text in texts])
 
+    async def send_frames(self, frames: bytes) -> None:
+        """Send frames that are made already, each a whole message.
+
+        Raises:
+            WireClosed: the connection has ended.
+        """
+        await self._send([], frames)
+
     async def ping(self) -> None:
         """Ask the far side for a sign of life.
 
@@ -251,12 +259,14 @@ class Wire:
         await self._bucket.take(len(data) / BYTES_A_FRAME)
         return data
 
-    async def _send(self, events: list[Event]) -> None:
+    async def _send(self, events: list[Event], frames: bytes = b"") -> None:
         async with self._turn:
             if self._cut_short:
                 raise WireClosed(1006, "a frame was cut short")
             try:
-                data = b"".join(map(self._ws.send, events))
+                if frames and self._ws.state is not ConnectionState.OPEN:
+                    raise LocalProtocolError("no frames before or after the connection")
+                data = frames or b"".join(map(self._ws.send, events))
             except LocalProtocolError as error:
                 raise WireClosed(1006, "the connection is closing") from error
             self._cut_short = True

@@ -10,15 +10,15 @@ import asyncio
 import contextvars
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 import trio
 
 from alicia_scheduler.host.supervision import describe_error
 
-__all__ = ["AsyncioThread", "AsyncioThreads"]
+__all__ = ["AsyncioThread"]
 
 T = TypeVar("T")
 
@@ -101,27 +101,6 @@ class AsyncioThread:
             )
             self._thread.start()
         self._loop.call_soon_threadsafe(call)
-
-
-class AsyncioThreads:
-    """The loops of all plugins of a host."""
-
-    def __init__(self) -> None:
-        self._threads: dict[str, AsyncioThread] = {}
-
-    def of(self, plugin: str) -> AsyncioThread:
-        """The loop of a plugin."""
-        return self._threads.setdefault(plugin, AsyncioThread(plugin))
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Close all loops when the block ends."""
-        try:
-            yield
-        finally:
-            async with trio.open_nursery() as nursery:
-                for thread in self._threads.values():
-                    nursery.start_soon(thread.aclose)
 
 
 class _Call(Generic[T]):

@@ -199,11 +199,13 @@ def _check_plugin_settings(
 ) -> None:
     """Check the own keys of each active plugin in ``[plugins.<name>]``, and give it these."""
     for plugin in registry.plugins:
-        if not plugin.in_use:
-            continue
         raw = configuration.plugins.get(plugin.name, {})
         own = {key: value for key, value in raw.items() if key not in PLUGIN_KEYS}
         path = ("plugins", plugin.name)
+        if own:
+            registry.bring(plugin)
+        if not plugin.in_use:
+            continue
         settings = plugin.contributions.settings
         if settings is not None:
             converted = convert_all(own, settings, found, path=path)

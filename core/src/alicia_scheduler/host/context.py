@@ -15,7 +15,7 @@ import trio
 from alicia_scheduler.api.control import Commands
 from alicia_scheduler.api.errors import ServiceUnavailable
 from alicia_scheduler.api.model import EventExecution
-from alicia_scheduler.host.asyncio_threads import AsyncioThreads
+from alicia_scheduler.host.asyncio_loops import AsyncioThreads
 from alicia_scheduler.host.faults import Faults
 from alicia_scheduler.host.loader import PluginRecord
 from alicia_scheduler.host.progress import Progress

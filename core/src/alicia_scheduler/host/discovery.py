@@ -24,6 +24,7 @@ class Candidate:
         api_major: the API major the plugin was written for, from its entry-point group.
         api_minor: the lowest minor of it that the plugin needs, likewise.
         fingerprint: of the list of its installed files; 0 where there is none.
+        environment: a checksum of the names and versions of all that is installed beside it.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Candidate:
     entry_point: metadata.EntryPoint
     api_minor: int = 0
     fingerprint: int = 0
+    environment: int = 0
 
 
 def find_candidates(
@@ -49,10 +51,17 @@ def find_candidates(
         importlib.invalidate_caches()
         distributions = metadata.distributions()
     found: dict[tuple[str, str], Candidate] = {}
+    distributions = list(distributions)
+    environment = zlib.crc32(repr([_folder(each) for each in distributions]).encode())
     for distribution in distributions:
         try:
-            name, version = distribution.metadata["Name"], distribution.version
+            # Most are no plugins, and their metadata, which takes time to read, tells nothing.
+            if GROUP not in (distribution.read_text("entry_points.txt") or GROUP):
+                continue
             entry_points = distribution.entry_points
+            if not any(entry_point.group.startswith(GROUP) for entry_point in entry_points):
+                continue
+            name, version = distribution.metadata["Name"], distribution.version
         except Exception:  # noqa: BLE001, S112 - a half-removed distribution raises anything
             continue
         for entry_point in entry_points:
@@ -66,6 +75,7 @@ def find_candidates(
                     entry_point,
                     api_minor=api[1],
                     fingerprint=_fingerprint(distribution),
+                    environment=environment,
                 )
     return [found[key] for key in sorted(found)]
 
@@ -97,6 +107,11 @@ def _api_version(group: str) -> tuple[int, int] | None:
         return 1, 0
     match = re.fullmatch(re.escape(GROUP) + r"\.v([0-9]{1,3})(?:\.([0-9]{1,3}))?", group)
     return (int(match[1]), int(match[2] or 0)) if match else None
+
+
+def _folder(distribution: metadata.Distribution) -> str:
+    """Where its metadata is. The folder is called by its name and version."""
+    return str(getattr(distribution, "_path", ""))
 
 
 def _fingerprint(distribution: metadata.Distribution) -> int:

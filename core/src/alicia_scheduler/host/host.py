@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import trio
 
 from alicia_scheduler.api.control import Commands
 from alicia_scheduler.api.model import ScheduledEvent
+from alicia_scheduler.api.store import Store
 from alicia_scheduler.config.load import Configuration
 from alicia_scheduler.config.settings import HistorySettings, Settings
 from alicia_scheduler.host.actions import OpenActions
@@ -31,6 +33,7 @@ from alicia_scheduler.host.resolver import Resolver
 from alicia_scheduler.host.services import services_running
 from alicia_scheduler.host.sinks import sinks_running
 from alicia_scheduler.host.zonedata import follow_zone_data
+from alicia_scheduler.kernel.batching import BatchingStore, must_be_written
 from alicia_scheduler.kernel.clock import Clock, SystemClock
 from alicia_scheduler.kernel.definitions import Difference, sync_origin
 from alicia_scheduler.kernel.kernel import Kernel
@@ -208,7 +211,8 @@ class Host:
         actions = OpenActions(surroundings, self.plugins.watch.returned)
         journal = any(sink.options.durable for sink in checked.sinks)
         async with (
-            SqliteStore.open(store_file) if store_file else MemoryStore.open() as store,
+            SqliteStore.open(store_file) if store_file else MemoryStore.open() as opened,
+            _profiled(opened, settings) as store,
             Records.running(store, self.notifier, self.clock, journal=journal) as records,
             surroundings.asyncio.running(),
             services_running(checked.services, surroundings) as services,
@@ -229,6 +233,8 @@ class Host:
                 self.clock,
                 kernel_settings(settings, checked.limits),
             )
+            if isinstance(store, BatchingStore):
+                store.forced = partial(must_be_written, self.kernel.catalog)
             surroundings.calls = ServiceCalls(self._registry, surroundings, lambda: self.commands)
             records.begun_anew = self._bring_back
             for incident in store.incidents:
@@ -285,3 +291,13 @@ class Host:
             nursery.cancel_scope.cancel()
         stopped = Told("host_stopped", {"message": "schedule stopped"})
         await kernel.records.keep([], [stopped])
+
+
+@asynccontextmanager
+async def _profiled(store: Store, settings: Settings) -> AsyncIterator[Store]:
+    """The store as the profile ``durability`` has it."""
+    if settings.durability == "full":
+        yield store
+        return
+    async with BatchingStore.running(store, settings.loss_window) as batching:
+        yield batching

@@ -11,13 +11,16 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache, partial
 from importlib import metadata
 
 from alicia_scheduler.api import API_VERSION
 from alicia_scheduler.api.descriptors import HostInfo
+from alicia_scheduler.config.convert import convert
 from alicia_scheduler.host.discovery import Candidate
 from alicia_scheduler.host.known import is_first_party
 from alicia_scheduler.host.loading import PATIENCE, load
+from alicia_scheduler.host.outlines import Outlines
 from alicia_scheduler.host.record import (
     Contributions,
     PluginError,
@@ -54,6 +57,7 @@ class LeftOut:
     reason: str
 
 
+@cache
 def host_info() -> HostInfo:
     """What hooks are told about this host."""
     return HostInfo(version=metadata.version("alicia-scheduler"), api_version=API_VERSION)
@@ -66,6 +70,7 @@ def load_plugins(
     left_out: Callable[[str, str], LeftOut | None] = lambda _name, _distribution: None,
     patience: float = PATIENCE,
     watch: Watch = lambda _name: None,
+    outlines: Outlines | None = None,
 ) -> list[PluginRecord]:
     """Load every candidate that may be loaded; never raises for what a plugin does.
 
@@ -74,6 +79,8 @@ def load_plugins(
         left_out: says of a plugin, by name and distribution, why it is not to be imported.
         patience: seconds that importing one plugin and asking its hooks may take.
         watch: told what is being imported.
+        outlines: what is known of plugins; one that is known is imported when something needs it.
+            None imports all of them now.
     """
     candidates = list(candidates)
     conflicts = find_conflicts(candidates)
@@ -85,6 +92,7 @@ def load_plugins(
             conflict=conflicts.get((each.name, each.distribution)),
             patience=patience,
             watch=watch,
+            outlines=outlines,
         )
         for each in candidates
     ]
@@ -122,6 +130,7 @@ def load_plugin(
     patience: float = PATIENCE,
     watch: Watch = lambda _name: None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    outlines: Outlines | None = None,
 ) -> PluginRecord:
     """Load one candidate, if it may be loaded; never raises for what the plugin does. Blocking.
 
@@ -155,10 +164,31 @@ def load_plugin(
     elif conflict is not None:
         record.stand(PluginStatus.CONFLICT, conflict)
     else:
-        watch(candidate.name)
-        load(candidate, record, host_info(), patience=patience, now=now)
-        watch(None)
+        record.importing = partial(_import, candidate, record, patience, watch, now, outlines)
+        record.outline = outlines.of(candidate) if outlines is not None else None
+        if record.outline is None:
+            record.importing()
     return record
+
+
+def _import(
+    candidate: Candidate,
+    record: PluginRecord,
+    patience: float,
+    watch: Watch,
+    now: Callable[[], datetime],
+    outlines: Outlines | None,
+) -> None:
+    waited = record.outline is not None
+    watch(candidate.name)
+    load(candidate, record, host_info(), patience=patience, now=now)
+    watch(None)
+    record.outline = record.importing = None
+    if waited and record.contributions.settings is not None:
+        # None are given, or it had been imported to check them.
+        record.settings = convert({}, record.contributions.settings)
+    if outlines is not None:
+        outlines.learn(candidate, record)
 
 
 def _other_version(newer: bool) -> str:

@@ -92,12 +92,15 @@ class Plugins:
         return [record.to_wire() for record in self.registry.plugins]
 
     def show(self, name: str) -> dict[str, Any]:
-        """One plugin with all that it brings: see :func:`~.portrait.portrait`.
+        """One plugin with all that it brings: see :func:`~.portrait.portrait`. Imports it, if
+        nothing has needed it so far.
 
         Raises:
             KeyError: there is no such plugin.
         """
-        return portrait(self._record(name))
+        record = self._record(name)
+        self.registry.bring(record)
+        return portrait(record)
 
     # -- what can be told ----------------------------------------------------------------
 
@@ -191,11 +194,11 @@ class Plugins:
     async def _greet_new_types(self) -> None:
         """Events that only the store has wait for types which came while no host ran."""
         types = {
-            f"{kind} {item.name}"
+            f"{kind} {name}"
             for record in self.registry.plugins
             if record.in_use
-            for kind, items in record.contributions.by_kind().items()
-            for item in items
+            for kind, names in record.offered().items()
+            for name in names
         }
         async with self._one_at_a_time:
             if self._kernel is not None and types - self.remembered.types:
@@ -316,7 +319,7 @@ class Plugins:
 
     async def _bring_back(self, record: PluginRecord) -> None:
         """Make a plugin active again; one that was never imported is loaded now."""
-        if record.loaded:
+        if record.loaded or record.outline is not None:
             record.stand(PluginStatus.ACTIVE, None)
         else:
             await self._intake.load_anew(record)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 import click
+import msgspec
 
 from alicia_scheduler.api.descriptors import (
     ActionType,
@@ -21,7 +22,15 @@ from alicia_scheduler.api.descriptors import (
 from alicia_scheduler.api.model import to_epoch
 from alicia_scheduler.host.known import is_first_party
 
-__all__ = ["Contributions", "PluginError", "PluginRecord", "PluginStatus", "one_line"]
+__all__ = [
+    "Contributions",
+    "Outline",
+    "PluginError",
+    "PluginRecord",
+    "PluginStatus",
+    "contract_name",
+    "one_line",
+]
 
 LINE_LIMIT = 500
 """Characters of a sentence about a plugin, which may quote what the plugin raised."""
@@ -64,6 +73,26 @@ class Contributions:
         }
 
 
+class Outline(msgspec.Struct, frozen=True):
+    """What a plugin offers, by name: known without importing it.
+
+    Attributes:
+        names: of its types, by the words of :meth:`Contributions.by_kind`.
+        provides: the contracts of its services, each as :func:`contract_name`.
+        settings: whether it has settings that need not be given; one that insists on some is
+            always imported.
+    """
+
+    names: dict[str, list[str]]
+    provides: list[str] = []
+    settings: bool = False
+
+
+def contract_name(contract: type[Any]) -> str:
+    """A contract as an outline names it."""
+    return f"{contract.__module__}.{contract.__qualname__}"
+
+
 @dataclass(frozen=True)
 class PluginError:
     """Something that went wrong with a plugin.
@@ -100,6 +129,9 @@ class PluginRecord:
         longest_hold: the longest of these, in seconds.
         package: the outermost package of its code, by which its code is recognised.
         fingerprint: of its installed files, so that an upgrade is noticed.
+        outline: what it offers while it waits to be imported, which is done when something needs
+            it; None once that is done.
+        importing: fills in this record by importing the plugin; blocking. None where nothing waits.
     """
 
     name: str
@@ -119,6 +151,8 @@ class PluginRecord:
     longest_hold: float = 0.0
     package: str | None = None
     fingerprint: int = 0
+    outline: Outline | None = None
+    importing: Callable[[], None] | None = None
 
     @property
     def in_use(self) -> bool:
@@ -139,6 +173,13 @@ class PluginRecord:
     def namespace(self) -> str:
         """What the names of its types begin with."""
         return self.name.replace("-", "_")
+
+    def offered(self) -> dict[str, list[str]]:
+        """The names of its types and commands by kind, whether or not it is imported."""
+        if self.outline is not None:
+            return self.outline.names
+        kinds = {**self.contributions.by_kind(), "command": self.contributions.commands}
+        return {kind: [str(item.name) for item in items] for kind, items in kinds.items() if items}
 
     def stand(self, status: PluginStatus, reason: str | None) -> None:
         """Set the status and the sentence that says why."""
@@ -161,12 +202,7 @@ class PluginRecord:
             "reason": self.reason,
             "import_time": self.import_time,
             "contributions": {
-                kind.replace(" ", "_") + "s": [item.name for item in items]
-                for kind, items in (
-                    *self.contributions.by_kind().items(),
-                    ("command", self.contributions.commands),
-                )
-                if items
+                kind.replace(" ", "_") + "s": list(names) for kind, names in self.offered().items()
             },
             "warnings": list(self.warnings),
             "errors": self.errors,

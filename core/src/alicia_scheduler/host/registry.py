@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -19,11 +21,13 @@ from alicia_scheduler.api.errors import ConfigError
 from alicia_scheduler.config.convert import convert
 from alicia_scheduler.config.events import DEFAULT_ACTION
 from alicia_scheduler.host.known import KNOWN, missing_type
-from alicia_scheduler.host.record import PluginRecord
+from alicia_scheduler.host.record import PluginRecord, contract_name
 from alicia_scheduler.host.schedulercalls import SCHEDULER, SCHEDULER_CALLS
 from alicia_scheduler.kernel.prepared import Unresolved
 
 __all__ = ["Family", "Offer", "Registry", "action_of", "build_schedule", "check_action"]
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T", ScheduleType, ActionType, SinkType, ServiceType, ServiceCall, StoreType)
 
@@ -39,30 +43,43 @@ class Offer(Generic[T]):
 class Family(Generic[T]):
     """All types of one kind, by name.
 
+    A type whose plugin waits to be imported is there as any other: whoever finds it waits for the
+    import.
+
     Args:
         plugins: every installed plugin, in use or not; one that is not may be why a type is
             missing.
+        bring: imports a plugin that waits; blocking. What it offers is in the family then.
     """
 
-    def __init__(self, kind: str, plugins: Sequence[PluginRecord] = ()) -> None:
+    def __init__(
+        self,
+        kind: str,
+        plugins: Sequence[PluginRecord] = (),
+        bring: Callable[[PluginRecord], None] = lambda _plugin: None,
+    ) -> None:
         self.kind = kind
         self._plugins = plugins
-        self._offers: dict[str, Offer[T]] = {}
+        self._bring = bring
+        self._offers: Mapping[str, Offer[T]] = {}
+        self._waiting: Mapping[str, PluginRecord] = {}
 
-    def clear(self) -> None:
-        """Forget all types."""
-        self._offers.clear()
-
-    def add(self, plugin: PluginRecord, types: Sequence[T]) -> None:
-        for item in types:
-            self._offers[item.name] = Offer(item, plugin)
+    def refresh(self, offers: Mapping[str, Offer[T]], waiting: Mapping[str, PluginRecord]) -> None:
+        """Hold these from now on."""
+        # Whoever looks from another thread finds the one or the other, never neither.
+        self._offers, self._waiting = offers, waiting
 
     def __iter__(self) -> Iterator[Offer[T]]:
+        """The types of the plugins that are imported."""
         return iter(self._offers.values())
 
     def find(self, name: str) -> Offer[T] | None:
         """The type of this name, if it is installed and active."""
-        return self._offers.get(name)
+        offer = self._offers.get(name)
+        if offer is None and (plugin := self._waiting.get(name)) is not None:
+            self._bring(plugin)
+            offer = self._offers.get(name)
+        return offer
 
     def get(self, name: str) -> Offer[T]:
         """The type of this name.
@@ -71,7 +88,7 @@ class Family(Generic[T]):
             Unresolved: it is not here, but installing something would bring it.
             ConfigError: there can be no such type.
         """
-        offer = self._offers.get(name)
+        offer = self.find(name)
         if offer is not None:
             return offer
         for plugin in self._plugins:
@@ -80,7 +97,7 @@ class Family(Generic[T]):
                     f"the {self.kind} {name!r} is not there: the plugin {plugin.name} is "
                     f"{plugin.status}: {plugin.reason}"
                 )
-        sentence, hint, possible = missing_type(self.kind, name, self._offers)
+        sentence, hint, possible = missing_type(self.kind, name, [*self._offers, *self._waiting])
         if possible:
             raise Unresolved(f"{sentence} ({hint})")
         raise ConfigError(sentence, hint=hint)
@@ -96,12 +113,15 @@ class Registry:
 
     def __init__(self, plugins: Sequence[PluginRecord]) -> None:
         self.plugins = list(plugins)
-        self.schedule_types: Family[ScheduleType] = Family("schedule type", self.plugins)
-        self.action_types: Family[ActionType] = Family("action type", self.plugins)
-        self.sinks: Family[SinkType] = Family("sink", self.plugins)
-        self.services: Family[ServiceType] = Family("service", self.plugins)
-        self.service_calls: Family[ServiceCall] = Family("service call", self.plugins)
-        self.stores: Family[StoreType] = Family("store", self.plugins)
+        self._importing = threading.Lock()
+        self._refreshing = threading.Lock()
+        known = (self.plugins, self.bring)
+        self.schedule_types: Family[ScheduleType] = Family("schedule type", *known)
+        self.action_types: Family[ActionType] = Family("action type", *known)
+        self.sinks: Family[SinkType] = Family("sink", *known)
+        self.services: Family[ServiceType] = Family("service", *known)
+        self.service_calls: Family[ServiceCall] = Family("service call", *known)
+        self.stores: Family[StoreType] = Family("store", *known)
         self.refresh()
 
     def refresh(self) -> None:
@@ -110,18 +130,50 @@ class Registry:
             *(self.schedule_types, self.action_types, self.sinks),
             *(self.services, self.service_calls, self.stores),
         )
-        for family in families:
-            family.clear()
-        self.service_calls.add(SCHEDULER, SCHEDULER_CALLS)
-        for record in self.plugins:
-            if record.in_use:
-                offered = record.contributions.by_kind()
-                for family in families:
-                    family.add(record, offered[family.kind])
+        with self._refreshing:
+            in_use = [record for record in self.plugins if record.in_use]
+            for family in families:
+                offers = {
+                    item.name: Offer(item, record)
+                    for record in in_use
+                    for item in record.contributions.by_kind()[family.kind]
+                }
+                if family is self.service_calls:
+                    own = {item.name: Offer(item, SCHEDULER) for item in SCHEDULER_CALLS}
+                    offers = own | offers
+                waiting = {
+                    name: record
+                    for record in in_use
+                    if record.outline is not None
+                    for name in record.outline.names.get(family.kind, ())
+                }
+                family.refresh(offers, waiting)
+
+    def bring(self, plugin: PluginRecord) -> None:
+        """Import a plugin that waits for it, and take in what it offers. Blocking, and safe to be
+        called from any thread; does nothing for one that does not wait."""
+        with self._importing:
+            importing = plugin.importing if plugin.in_use else None
+            if importing is None:
+                return
+            importing()
+            self.refresh()
+        if plugin.reason is not None:
+            logger.warning("plugin %s is %s: %s", plugin.name, plugin.status, plugin.reason)
 
     def provider(self, contract: type[Any]) -> Offer[ServiceType] | None:
         """The service that provides a contract where none is configured: one that runs by itself
         before one that does not."""
+        for plugin in self.plugins:
+            outline = plugin.outline if plugin.in_use else None
+            if outline is not None and contract_name(contract) in outline.provides:
+                found = self._provider(contract)
+                if found is not None and not found.type.only_configured:
+                    return found
+                self.bring(plugin)
+        return self._provider(contract)
+
+    def _provider(self, contract: type[Any]) -> Offer[ServiceType] | None:
         offers = [offer for offer in self.services if offer.type.provides is contract]
         return min(offers, key=lambda offer: offer.type.only_configured, default=None)
 

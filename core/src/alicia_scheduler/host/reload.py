@@ -41,7 +41,7 @@ Services = dict[str, ConfiguredService]
 Sinks = dict[str, ConfiguredSink]
 Tables = Mapping[str, Any]
 
-AT_START = ("state_dir", "instance", "safe_mode")
+AT_START = ("state_dir", "instance", "safe_mode", "durability", "loss_window")
 """Keys of ``[scheduler]`` that a host keeps for as long as it runs."""
 
 PLACE_AND_ZONE = ("timezone", "latitude", "longitude")
