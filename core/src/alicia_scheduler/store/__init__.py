@@ -20,7 +20,7 @@ __all__ = ["STORE_FILE", "MemoryStore", "Queries", "SqliteStore", "StateLock", "
 
 
 def __getattr__(name: str) -> Any:
-    # They bring trio along, and the completion of a shell, which only looks, should not wait for it.
+    # They bring trio along, for which the completion of a shell should not wait.
     if name == "SqliteStore":
         from alicia_scheduler.store.sqlite import SqliteStore
 
