@@ -20,8 +20,8 @@ DEFAULT_TIMEOUT = 60.0
 
 @asynccontextmanager
 async def open_http(context: ActionContext) -> AsyncIterator[Action]:
-    """The action with its pools of connections. httpx is imported with the first use, in a thread: that
-    takes a second on a small board."""
+    """The action with its pools of connections. httpx is imported with the first use, in a
+    thread: that takes a second on a small board."""
     await context.run_sync(import_module, "alicia_action_http.action")
     from alicia_action_http.action import HttpRequest
 
