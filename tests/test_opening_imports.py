@@ -54,6 +54,7 @@ def test_opening_a_part_imports_nothing_on_the_loop(package, opener, options):
         timeout=60,
         check=True,
     ).stdout.split()
+    # What import_module itself names is not told, only what follows from it.
     late = ("alicia_mqtt", "alicia_action_http", "alicia_service_alicia_bus")
     assert (int(said[0]) > 0) == (package in late)
     assert said[1:] == []

@@ -28,6 +28,7 @@ __all__ = ["HomeAssistant", "HomeAssistantConfig", "ServiceCallConfig"]
 @asynccontextmanager
 async def open_service_call(context: ActionContext) -> AsyncIterator[Action]:
     """The action; it holds nothing open, the connections are the services'."""
+    await context.run_sync(import_module, "alicia_action_service.action")
     from alicia_action_service.action import CallService
 
     yield CallService(context)
