@@ -1,5 +1,5 @@
 """Whoever writes a plugin sees the type of every name, with any type checker: nothing in
-``alicia_scheduler.api`` is left to be inferred. ``make types`` asks pyright for the same, in full."""
+``alicia_scheduler.api`` is left to be inferred. ``make types`` asks pyright for the same."""
 
 import ast
 from pathlib import Path
