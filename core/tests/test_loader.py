@@ -4,9 +4,11 @@ from importlib import metadata
 
 import pytest
 
+from alicia_scheduler.api import ConfigError
 from alicia_scheduler.host.discovery import find_candidates
 from alicia_scheduler.host.loader import PluginStatus, load_plugins
 from alicia_scheduler.host.registry import Registry
+from alicia_scheduler.kernel.prepared import Unresolved
 
 GOOD = """
 from contextlib import asynccontextmanager
@@ -234,3 +236,22 @@ def test_a_disabled_plugin_is_not_imported(install):
     install("say", "raise AssertionError('imported')")
     (record,) = install.load(disabled={"say"})
     assert record.status is PluginStatus.DISABLED
+
+
+@pytest.mark.parametrize(
+    ("name", "possible", "words"),
+    [
+        ("tell.aloud", True, "install the plugin 'tell' that brings it, or did you mean 'say.al"),
+        ("tide.high", True, "(install the plugin 'tide' that brings it)"),
+        ("say.alod", False, "did you mean 'say.aloud'?"),
+        ("http_requst", False, "did you mean 'http_request'?"),
+    ],
+)
+def test_a_type_of_a_plugin_that_is_not_here_is_no_mistake_however_like_others_it_is_called(
+    install, name, possible, words
+):
+    install("say", GOOD.replace("NAME", "say.aloud"))
+    with pytest.raises((Unresolved, ConfigError)) as refusal:
+        Registry(install.load()).action_types.get(name)
+    assert isinstance(refusal.value, Unresolved) == possible
+    assert words in f"{refusal.value} {getattr(refusal.value, 'hint', '')}"

@@ -448,7 +448,8 @@ ZOO = [
         """),
         "service service_hangs.part was not open after … s",
         status="active",
-        host="the start goes on after 10 s; it may open later",
+        host="the start goes on after 10 s; after 60 s the opening is given up, counts as a "
+        "fault, and is tried again",
         more='[services."service_hangs.part"]\n',
         when="run",
     ),

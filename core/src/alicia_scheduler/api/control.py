@@ -82,7 +82,7 @@ class CommandError(AliciaError):
         self.message = message
         self.hint = hint
         self.path = path
-        self.details = dict(details or {})
+        self.details: dict[str, Any] = dict(details or {})
 
     def __str__(self) -> str:
         place = ".".join(str(step) for step in self.path)

@@ -87,7 +87,7 @@ class Retryable(AliciaError):
             the last attempt.
     """
 
-    default_class = "retryable"
+    default_class: str = "retryable"
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class Retryable(AliciaError):
         super().__init__(message)
         self.after = after
         self.result = result
-        self.error_class = error_class or self.default_class
+        self.error_class: str = error_class or self.default_class
 
 
 class Permanent(AliciaError):

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
 
+from alicia_scheduler.host.pathfiles import follow_path_files
+
 __all__ = ["GROUP", "Candidate", "find_candidates", "missing_requirements"]
 
 GROUP = "alicia_scheduler.plugins"
@@ -47,7 +49,9 @@ def find_candidates(
     first wins. Metadata that cannot be read is passed over.
     """
     if distributions is None:
-        # What pip installed beside this process is not in Python's memory of its folders.
+        # What pip installed beside this process is not in Python's memory of its folders, and
+        # where an editable install is, Python looks up only once.
+        follow_path_files()
         importlib.invalidate_caches()
         distributions = metadata.distributions()
     found: dict[tuple[str, str], Candidate] = {}

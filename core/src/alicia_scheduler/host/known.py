@@ -79,18 +79,18 @@ def missing_type(kind: str, name: str, installed: Iterable[str]) -> tuple[str, s
     sentence = f"there is no {kind} {name!r}"
     names = sorted({*installed, *KNOWN[kind]})
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    domain = name.split(".", 1)[0]
+    foreign = "." in name and not any(each.startswith(f"{domain}.") for each in KNOWN[kind])
+    # A plugin that is not here may well bring a type with a name like one that is.
+    if foreign and not any(each.startswith(f"{domain}.") for each in near):
+        hint = f"install the plugin {domain!r} that brings it"
+        if near:
+            hint += f", or did you mean {near[0]!r}?"
+        return f"the {kind} {name!r} is not installed", hint, True
     if near:
         hint = "did you mean " + " or ".join(repr(other) for other in near) + "?"
         first = KNOWN[kind].get(near[0])
         if first is not None and near[0] not in set(installed):
             hint += f" (pip install {first})"
         return sentence, hint, False
-    domain = name.split(".", 1)[0]
-    ours = any(known.startswith(f"{domain}.") for known in KNOWN[kind])
-    if "." in name and not ours:
-        return (
-            f"the {kind} {name!r} is not installed",
-            f"install the plugin {domain!r} that brings it",
-            True,
-        )
     return sentence, "known ones: " + ", ".join(names) if names else None, False

@@ -1,4 +1,4 @@
-"""Services: started in the order they need each other, supervised, stopped in reverse."""
+"""Services: started at once, except for who needs whom; supervised; stopped the other way round."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from alicia_scheduler.host.context import HostContext, Surroundings
 from alicia_scheduler.host.recipes import made
 from alicia_scheduler.host.registry import Offer
 from alicia_scheduler.host.secrets.vault import Secrets
-from alicia_scheduler.host.supervision import Stop, keep_open
+from alicia_scheduler.host.supervision import OpenedTooLate, Stop, keep_open
 
 __all__ = ["ConfiguredService", "SupervisedServices", "in_start_order", "services_running"]
 
 logger = logging.getLogger(__name__)
 
 START_TIMEOUT = 10.0
-"""Seconds that the start waits for a service before it goes on with the next (R64)."""
+"""Seconds that the start waits for services, and a service for those it requires (R64)."""
 
 
 @dataclass(frozen=True)
@@ -56,15 +56,22 @@ def in_start_order(services: Iterable[ConfiguredService]) -> list[ConfiguredServ
 
 @dataclass(eq=False)
 class _Supervised:
-    """A service that is kept running."""
+    """A service that is kept running.
+
+    Attributes:
+        follows: those that provide what it requires; it opens after them.
+        word: set when it is open, or has failed for the first time.
+    """
 
     service: ConfiguredService
+    follows: Sequence[_Supervised] = ()
     stop: Stop = field(default_factory=Stop)
+    word: trio.Event = field(default_factory=trio.Event)
     done: trio.Event = field(default_factory=trio.Event)
 
 
 class SupervisedServices:
-    """The services of a host, in the order in which they were started."""
+    """The services of a host, in an order in which each comes after what it requires."""
 
     def __init__(self, surroundings: Surroundings, nursery: trio.Nursery) -> None:
         self._surroundings = surroundings
@@ -72,28 +79,52 @@ class SupervisedServices:
         self._running: list[_Supervised] = []
 
     async def start(self, services: Iterable[ConfiguredService]) -> None:
-        """Start services in the order they need each other. Each start is waited for, bounded: one
-        that fails or hangs is told, is tried again by its supervisor, and holds up nothing else."""
+        """Start services, all at once but for those that need another: they follow it. The start is
+        waited for, bounded: one that fails or hangs is told, is tried again by its supervisor, and
+        holds up nothing else."""
+        started = []
         for service in in_start_order(services):
             supervised = _Supervised(service)
+            supervised.follows = [each for each in self._running if _needs(supervised, each)]
             self._running.append(supervised)
-            first_word = trio.Event()
-            self._nursery.start_soon(_supervise, supervised, self._surroundings, first_word)
-            with trio.move_on_after(START_TIMEOUT) as waiting:
-                await first_word.wait()
-            if waiting.cancelled_caught:
-                name = service.offer.type.name
+            started.append(supervised)
+            self._nursery.start_soon(_supervise, supervised, self._surroundings)
+        with trio.move_on_after(START_TIMEOUT):
+            for supervised in started:
+                await supervised.word.wait()
+        for supervised in started:
+            if not supervised.word.is_set():
+                name, plugin = supervised.service.offer.type.name, supervised.service.offer.plugin
                 logger.warning("service %s takes long to start", name)
                 sentence = f"service {name} was not open after {START_TIMEOUT:g} s"
-                self._surroundings.faults.error(service.offer.plugin, "open", sentence)
+                self._surroundings.faults.error(plugin, "open", sentence)
 
     async def stop(self, services: Collection[ConfiguredService] | None = None) -> None:
-        """Close these, or all, the one that was started last first; each within its bound."""
-        for supervised in self._running[::-1]:
-            if services is None or supervised.service in services:
-                supervised.stop.set()
-                await supervised.done.wait()
-                self._running.remove(supervised)
+        """Close these, or all: at once, but each after those that need it, and within its bound."""
+        by_service = {
+            id(each.service): each
+            for each in self._running
+            if services is None or each.service in services
+        }
+        ordered = in_start_order(each.service for each in by_service.values())
+        leaving = [by_service[id(service)] for service in ordered]
+        async with trio.open_nursery() as nursery:
+            for index, supervised in enumerate(leaving):
+                users = [each for each in leaving[index + 1 :] if _needs(each, supervised)]
+                nursery.start_soon(_stopped, supervised, users)
+        self._running = [each for each in self._running if each not in leaving]
+
+
+def _needs(user: _Supervised, supervised: _Supervised) -> bool:
+    return supervised.service.offer.type.provides in user.service.offer.type.requires
+
+
+async def _stopped(supervised: _Supervised, users: Sequence[_Supervised]) -> None:
+    """Close a service once those that need it are closed."""
+    for user in users:
+        await user.done.wait()
+    supervised.stop.set()
+    await supervised.done.wait()
 
 
 @asynccontextmanager
@@ -111,9 +142,7 @@ async def services_running(
                 await running.stop()
 
 
-async def _supervise(
-    supervised: _Supervised, surroundings: Surroundings, first_word: trio.Event
-) -> None:
+async def _supervise(supervised: _Supervised, surroundings: Surroundings) -> None:
     service = supervised.service
     kind = service.offer.type
     plugin, name = service.offer.plugin, f"service {kind.name}"
@@ -123,20 +152,25 @@ async def _supervise(
     def up(part: object) -> None:
         if kind.provides is not None:
             running.up(kind.provides, part)
-        first_word.set()
+        supervised.word.set()
 
     def down(problem: str, error: BaseException) -> None:
-        surroundings.faults.failed(plugin, "service", error, f"{name} failed: {problem}")
+        sentence = f"{name} failed: {problem}"
+        if isinstance(error, OpenedTooLate):
+            surroundings.faults.fault(plugin, "open", sentence)
+        else:
+            surroundings.faults.failed(plugin, "service", error, sentence)
         if kind.provides is not None:
             running.down(kind.provides, problem)
         notifier.error(f"service {kind.name} failed: {problem}", kind="service")
-        first_word.set()
+        supervised.word.set()
 
     def late(sentence: str) -> None:
         surroundings.faults.fault(plugin, "close", sentence)
 
     try:
         with surroundings.part(name), working_for(plugin):
+            await _needs_met(supervised)
             await keep_open(
                 name,
                 lambda: _opened(service, context, surroundings.secrets),
@@ -149,6 +183,22 @@ async def _supervise(
         if kind.provides is not None:
             running.down(kind.provides, "it was stopped")
         supervised.done.set()
+
+
+async def _needs_met(supervised: _Supervised) -> None:
+    """Wait, bounded, until those that it requires are open; without them it is opened as well, and
+    says itself what it lacks."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_cancel_when_stopped, supervised.stop, nursery.cancel_scope)
+        with trio.move_on_after(START_TIMEOUT):
+            for needed in supervised.follows:
+                await needed.word.wait()
+        nursery.cancel_scope.cancel()
+
+
+async def _cancel_when_stopped(stop: Stop, scope: trio.CancelScope) -> None:
+    await stop.wait()
+    scope.cancel()
 
 
 @asynccontextmanager

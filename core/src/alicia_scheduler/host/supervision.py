@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -12,12 +13,19 @@ import trio
 
 from alicia_scheduler.host.faults import is_foreign
 
-__all__ = ["CLOSE_TIMEOUT", "Backoff", "Stop", "keep_open"]
+__all__ = ["CLOSE_TIMEOUT", "OPEN_TIMEOUT", "Backoff", "OpenedTooLate", "Stop", "keep_open"]
 
 logger = logging.getLogger(__name__)
 
+OPEN_TIMEOUT = 60.0
+"""Seconds a part gets to open (reliability.md R64)."""
+
 CLOSE_TIMEOUT = 5.0
 """Seconds a part gets to close (reliability.md R65)."""
+
+
+class OpenedTooLate(Exception):
+    """A part took longer than :data:`OPEN_TIMEOUT` to open."""
 
 
 class Backoff:
@@ -75,8 +83,9 @@ async def keep_open(
 ) -> None:
     """Hold what ``opener`` opens until ``stop``; when it fails, say so and open it again.
 
-    Opening and closing happen in this one task, as trio wants it. Closing gets
-    :data:`CLOSE_TIMEOUT`. Whatever a plugin raises ends here, except for cancellation.
+    Opening and closing happen in this one task, as trio wants it. Opening gets
+    :data:`OPEN_TIMEOUT`, closing :data:`CLOSE_TIMEOUT`.
+    Whatever a plugin raises ends here, except for cancellation.
 
     Args:
         late: told when it cannot be closed in time or in order.
@@ -84,20 +93,23 @@ async def keep_open(
     backoff = Backoff()
     while not stop.is_set():
         opened_at = None
-        # Entered when closing begins, so that only the closing is bounded.
-        closing = trio.CancelScope()
-        stop.opens(closing)
+        # Bounds the opening, then nothing, then the closing.
+        scope = trio.CancelScope(deadline=trio.current_time() + OPEN_TIMEOUT)
+        stop.opens(scope)
         try:
-            with closing:
+            with scope:
                 async with opener() as part:
                     stop.opens(None)
+                    scope.deadline = math.inf
                     opened_at = trio.current_time()
                     up(part)
                     await stop.wait()
-                    closing.deadline = trio.current_time() + CLOSE_TIMEOUT
-            if closing.cancelled_caught and opened_at is None:
+                    scope.deadline = trio.current_time() + CLOSE_TIMEOUT
+            if scope.cancelled_caught and opened_at is None:
+                if not stop.is_set():
+                    raise OpenedTooLate(f"it did not open within {OPEN_TIMEOUT:g} s")
                 logger.warning("%s was not open yet when the host stopped", name)
-            elif closing.cancelled_caught:
+            elif scope.cancelled_caught:
                 logger.warning("%s did not close within %g s", name, CLOSE_TIMEOUT)
                 late(f"{name} did not close within {CLOSE_TIMEOUT:g} s")
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,7 +20,9 @@ DEFAULT_TIMEOUT = 60.0
 
 @asynccontextmanager
 async def open_http(context: ActionContext) -> AsyncIterator[Action]:
-    """The action with its pools of connections. httpx is imported with the first use."""
+    """The action with its pools of connections. httpx is imported with the first use, in a
+    thread: that takes a second on a small board."""
+    await context.run_sync(import_module, "alicia_action_http.action")
     from alicia_action_http.action import HttpRequest
 
     async with HttpRequest(context) as action:

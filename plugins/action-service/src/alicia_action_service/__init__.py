@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
+from importlib import import_module
 from typing import Any
 
 from alicia_action_service.config import ServiceCallConfig
@@ -27,18 +28,23 @@ __all__ = ["HomeAssistant", "HomeAssistantConfig", "ServiceCallConfig"]
 @asynccontextmanager
 async def open_service_call(context: ActionContext) -> AsyncIterator[Action]:
     """The action; it holds nothing open, the connections are the services'."""
+    await context.run_sync(import_module, "alicia_action_service.action")
     from alicia_action_service.action import CallService
 
     yield CallService(context)
 
 
-def open_home_assistant(
+@asynccontextmanager
+async def open_home_assistant(
     config: HomeAssistantConfig, context: ServiceContext
-) -> AbstractAsyncContextManager[HomeAssistant]:
-    """The running connection; its engine is imported here, so that the hooks stay cheap."""
+) -> AsyncIterator[HomeAssistant]:
+    """The running connection. Its engine is imported here, so that the hooks stay cheap, and in a
+    thread, so that the loop goes on."""
+    await context.run_sync(import_module, "alicia_action_service.home_assistant.connection")
     from alicia_action_service.home_assistant.connection import open_connection
 
-    return open_connection(config, context)
+    async with open_connection(config, context) as connection:
+        yield connection
 
 
 def _needs(options: dict[str, Any]) -> tuple[type[Any], ...]:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from importlib import import_module
 
 from alicia_mqtt import MqttConfig
 from alicia_scheduler.api import MqttConnection, ServiceContext, ServiceType, hookimpl
 
 
-def open_mqtt_native(
+@asynccontextmanager
+async def open_mqtt_native(
     config: MqttConfig, context: ServiceContext
-) -> AbstractAsyncContextManager[MqttConnection]:
-    """The running connection; its engine is imported here, so that the hook stays cheap."""
+) -> AsyncIterator[MqttConnection]:
+    """The running connection. Its engine is imported here, so that the hook stays cheap, and in a
+    thread, so that the loop goes on."""
+    await context.run_sync(import_module, "alicia_mqtt.connection")
+    await context.run_sync(import_module, "alicia_mqtt_native.native_link")
     from alicia_mqtt.connection import open_connection
     from alicia_mqtt_native.native_link import open_link
 
-    return open_connection(config, context, open_link)
+    async with open_connection(config, context, open_link) as connection:
+        yield connection
 
 
 @hookimpl

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from importlib import import_module
 
 from alicia_mqtt.config import MqttConfig
 from alicia_scheduler.api import MqttConnection, ServiceContext, ServiceType, hookimpl
@@ -11,14 +12,17 @@ from alicia_scheduler.api import MqttConnection, ServiceContext, ServiceType, ho
 __all__ = ["MqttConfig", "alicia_services", "open_mqtt"]
 
 
-def open_mqtt(
-    config: MqttConfig, context: ServiceContext
-) -> AbstractAsyncContextManager[MqttConnection]:
-    """The running connection; its engine is imported here, so that the hook stays cheap."""
+@asynccontextmanager
+async def open_mqtt(config: MqttConfig, context: ServiceContext) -> AsyncIterator[MqttConnection]:
+    """The running connection. Its engine is imported here, so that the hook stays cheap, and in a
+    thread, so that the loop goes on."""
+    await context.run_sync(import_module, "alicia_mqtt.aiomqtt_link")
+    await context.run_sync(import_module, "alicia_mqtt.connection")
     from alicia_mqtt.aiomqtt_link import open_link
     from alicia_mqtt.connection import open_connection
 
-    return open_connection(config, context, open_link)
+    async with open_connection(config, context, open_link) as connection:
+        yield connection
 
 
 @hookimpl

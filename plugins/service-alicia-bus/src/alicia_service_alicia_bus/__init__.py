@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from importlib import import_module
 
 from alicia_scheduler.api import (
     CompletionReports,
@@ -17,13 +18,17 @@ from alicia_service_alicia_bus.config import AliciaBusConfig
 __all__ = ["AliciaBusConfig", "open_alicia_bus"]
 
 
-def open_alicia_bus(
+@asynccontextmanager
+async def open_alicia_bus(
     config: AliciaBusConfig, context: ServiceContext
-) -> AbstractAsyncContextManager[CompletionReports]:
-    """The open door; what it is made of is imported here, so that the hook stays cheap."""
+) -> AsyncIterator[CompletionReports]:
+    """The open door. What it is made of is imported here, so that the hook stays cheap, and in a
+    thread, so that the loop goes on."""
+    await context.run_sync(import_module, "alicia_service_alicia_bus.bus")
     from alicia_service_alicia_bus.bus import open_bus
 
-    return open_bus(config, context)
+    async with open_bus(config, context) as bus:
+        yield bus
 
 
 @hookimpl
