@@ -91,6 +91,9 @@ def _classes(tree: ast.Module) -> Iterator[str]:
             names = {target.id for target in node.targets if isinstance(target, ast.Name)}
             if names & {"default_class", "error_class"}:
                 yield from _texts(node.value)
+        elif isinstance(node, ast.AnnAssign) and node.value is not None:
+            if isinstance(node.target, ast.Name) and node.target.id == "default_class":
+                yield from _texts(node.value)
 
 
 def _texts(node: ast.expr) -> Iterator[str]:
