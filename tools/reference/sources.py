@@ -91,6 +91,8 @@ def _classes(tree: ast.Module) -> Iterator[str]:
             names = {target.id for target in node.targets if isinstance(target, ast.Name)}
             if names & {"default_class", "error_class"}:
                 yield from _texts(node.value)
+        elif isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "default_class":
+            yield from _texts(node.value or ast.Constant(None))
 
 
 def _texts(node: ast.expr) -> Iterator[str]:
