@@ -230,7 +230,7 @@ def until(condition, patience, what):
 def test_every_slot_arrives_in_order_although_broker_and_host_are_killed(
     wire, tmp_path, capsys, events, seconds, kills
 ):
-    first = (datetime.now(UTC) + timedelta(seconds=4)).replace(microsecond=0)
+    first = (datetime.now(UTC) + timedelta(seconds=15)).replace(microsecond=0)
     last = first + timedelta(seconds=seconds - 1)
     blocks = [
         EVENT.format(number=number, first=first.isoformat(), last=last.isoformat())
