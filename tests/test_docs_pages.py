@@ -34,7 +34,8 @@ UNRUN = Counter(
         "needs a container engine and its registry": 3,
         "begins a second host": 1,
         "makes an environment": 1,
-        "needs the package index": 1,
+        "needs the package index": 2,
+        "measures for minutes": 3,
         "needs jq": 1,
         "needs mosquitto-clients": 3,
     }

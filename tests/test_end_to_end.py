@@ -180,7 +180,8 @@ async def test_after_a_stop_and_a_restart_no_slot_is_doubled_and_the_grid_goes_o
     assert grid == pytest.approx([0] * len(grid), abs=1e-5)
 
     history = listing(tmp_path, "executions", "list", "--limit", "1000")
-    assert {run["status"] for run in history} <= {"completed", "missed"}
+    # Skipped where the machine is so slow that a publish lasts until the next second.
+    assert {run["status"] for run in history} <= {"completed", "missed", "skipped"}
     completed = Counter(
         (run["event_id"], run["scheduled_time"]) for run in history if run["status"] == "completed"
     )
