@@ -69,6 +69,11 @@ class Family(Generic[T]):
         # Whoever looks from another thread finds the one or the other, never neither.
         self._offers, self._waiting = offers, waiting
 
+    def add(self, plugin: PluginRecord, types: Sequence[T]) -> None:
+        """Hold these too, until the next :meth:`refresh`: for who puts a registry together."""
+        added = {item.name: Offer(item, plugin) for item in types}
+        self._offers = {**self._offers, **added}
+
     def __iter__(self) -> Iterator[Offer[T]]:
         """The types of the plugins that are imported."""
         return iter(self._offers.values())
