@@ -8,7 +8,8 @@ PACKAGES := alicia_scheduler $(notdir $(wildcard plugins/*/src/* examples/plugin
 
 # So many tests at once: most of them wait, for brokers, processes and sockets.
 JOBS ?= 4
-PYTEST := $(BIN)/python -m pytest -q -p no:cacheprovider -n $(JOBS) --dist worksteal
+PYTEST := $(BIN)/python -m pytest -q -o cache_dir=$(VENV)/.pytest
+BESIDE := -n $(JOBS) --dist worksteal
 
 .PHONY: help setup demo test test-slow bench docs reference lint types format clean
 
@@ -32,11 +33,14 @@ demo: $(VENV)/.runs ## run the scheduler on a few short events, until Ctrl-C
 
 test: $(VENV)/.tests ## run all tests, also those against a real Mosquitto
 	@sh tools/test-programs.sh
-	@ALICIA_REQUIRE_MOSQUITTO=1 $(PYTEST) -m "not slow" $(ARGS)
+	@export ALICIA_REQUIRE_MOSQUITTO=1; \
+	$(PYTEST) $(BESIDE) -m "not slow" $(ARGS) || { \
+		echo "test: once more, one by one, what failed beside others"; \
+		$(PYTEST) -m "not slow" --last-failed --last-failed-no-failures none $(ARGS); }
 
 test-slow: $(VENV)/.tests ## the slow tier: larger random runs, every zone there is
 	@sh tools/test-programs.sh
-	@ALICIA_REQUIRE_MOSQUITTO=1 $(PYTEST) -m slow $(ARGS)
+	@ALICIA_REQUIRE_MOSQUITTO=1 $(PYTEST) $(BESIDE) -m slow $(ARGS)
 
 $(VENV)/.peers: $(VENV)/.runs $(wildcard benchmarks/peers/*)
 	@sh benchmarks/peers/install.sh $(VENV)

@@ -22,8 +22,8 @@ PAGE = Path(__file__).parents[2] / "docs/explanation/plugin-faults.md"
 def impatient(monkeypatch):
     """A host that waits for nobody for long."""
     monkeypatch.setattr(actions, "OPEN_TIMEOUT", 5.0)
-    monkeypatch.setattr(actions, "CLOSE_TIMEOUT", 0.3)
-    monkeypatch.setattr(supervision, "CLOSE_TIMEOUT", 0.3)
+    monkeypatch.setattr(actions, "CLOSE_TIMEOUT", 2.0)
+    monkeypatch.setattr(supervision, "CLOSE_TIMEOUT", 2.0)
     monkeypatch.setattr(services, "START_TIMEOUT", 0.3)
     monkeypatch.setattr(sinks, "OPEN_TIMEOUT", 0.3)
     monkeypatch.setattr(sinks, "FLUSH_TIMEOUT", 0.3)
