@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import click
 import msgspec
@@ -24,6 +24,8 @@ from alicia_scheduler.cli.output import (
 from alicia_scheduler.cli.relative import told_time
 
 __all__ = ["executions"]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 NOTHING = "nothing of it is under way"
 
@@ -132,21 +134,34 @@ def show(execution_id: str, door: Door, as_json: bool) -> None:
             click.echo(f"  {printable(line)}")
 
 
+def _selecting(*, event: str, tag: str) -> Callable[[F], F]:
+    """Give a command the ways to select executions: by id, event or tag.
+
+    Args:
+        event: the help of ``--event``.
+        tag: the help of ``--tag``.
+    """
+
+    def select(command: F) -> F:
+        command = click.option("--tag", help=tag)(command)
+        command = click.option(
+            "--event", "events", multiple=True, shell_complete=complete_events, help=event
+        )(command)
+        return click.argument(
+            "execution_ids",
+            metavar="[EXECUTION_ID]...",
+            nargs=-1,
+            shell_complete=complete_executions,
+        )(command)
+
+    return select
+
+
 @executions.command("cancel")
-@click.argument(
-    "execution_ids",
-    metavar="[EXECUTION_ID]...",
-    nargs=-1,
-    shell_complete=complete_executions,
+@_selecting(
+    event="All that is under way of this event, or of those that match; repeatable.",
+    tag="All that is under way of events with this tag.",
 )
-@click.option(
-    "--event",
-    "events",
-    multiple=True,
-    shell_complete=complete_events,
-    help="All that is under way of this event, or of those that match; repeatable.",
-)
-@click.option("--tag", help="All that is under way of events with this tag.")
 @door_options
 @json_option
 def cancel(
@@ -172,20 +187,10 @@ def cancel(
 
 
 @executions.command("retry")
-@click.argument(
-    "execution_ids",
-    metavar="[EXECUTION_ID]...",
-    nargs=-1,
-    shell_complete=complete_executions,
+@_selecting(
+    event="The last of this event, or of those that match, where it failed; repeatable.",
+    tag="The last of events with this tag, where it failed.",
 )
-@click.option(
-    "--event",
-    "events",
-    multiple=True,
-    shell_complete=complete_events,
-    help="The last of this event, or of those that match, where it failed; repeatable.",
-)
-@click.option("--tag", help="The last of events with this tag, where it failed.")
 @door_options
 @json_option
 def retry(
